@@ -1,0 +1,1 @@
+"""Where messages go: each module implements the Protocol in `base.py`."""

@@ -1,0 +1,1 @@
+"""Where values come from: each module implements the Protocol in `base.py`."""
