@@ -174,6 +174,7 @@ class Meta(NamedTuple):
     content_type: str  # text/plain or application/json
     expiry_s: int  # 0: never
     user: tuple[tuple[str, str], ...]
+    correlation: bytes = b""  # answers a request: its correlation data, given back
 
 
 class Message(NamedTuple):
