@@ -6,7 +6,7 @@ counted and told as facts. All times are steady-clock seconds (see `model`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from bridge.model import Page
@@ -16,13 +16,11 @@ class Poll(NamedTuple):
     """What one call of `poll` found out.
 
     `services` is the complete list of D-Bus services when it was read in this call, else None ("nothing new").
-    `is_reachable`: True after a good read, False when the source now counts as down (long enough to say so), None
-    when this call says nothing about it. `error` is a sentence for the log and for health, "" when all went well.
+    `error` is a sentence for the log and for health, "" when all went well.
     """
 
     pages: tuple[Page, ...] = ()
     services: frozenset[str] | None = None
-    is_reachable: bool | None = None
     error: str = ""
 
 
@@ -35,6 +33,9 @@ class Source(Protocol):
     def poll(self, now: float) -> Poll:
         """Do the one thing that is most overdue, at most one request, and return what came of it."""
 
+    def is_online(self, now: float) -> bool | None:
+        """Tell whether the GX answers: None while nothing is known yet. May be called from another thread."""
+
     def refresh(self) -> None:
         """Make everything due now (the user asked). May be called from another thread."""
 
@@ -43,3 +44,13 @@ class Source(Protocol):
 
     def health(self) -> Mapping[str, float | int | str | None]:
         """Return counters and durations for the health topic. May be called from another thread."""
+
+
+class PollPlan(Protocol):
+    """What the source must know about the catalogue: how often, and which leafs. Paths have no leading slash."""
+
+    def interval(self, service: str, paths: Collection[str]) -> float:
+        """Return the interval in seconds at which a service with these paths wants to be read; inf for never."""
+
+    def leafs(self, service: str) -> Sequence[tuple[str, float]]:
+        """Return (path, interval in seconds) of each leaf to ask when the root cannot be listed, identity first."""

@@ -1,0 +1,305 @@
+"""Samples, events and alerts -> messages: the public contract of `docs/topics.md`, and nothing else decides a topic.
+
+A state topic is published when its value changed by at least the deadband, when it became valid or invalid, and
+again once its refresh interval is over, but only after a successful read: a value that nobody could read is not
+repeated, and with MQTT 5 it expires.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from bridge.core.values import iso_time
+from bridge.model import Alert, Device, Event, Kind, Message, Meta, Point, Read, Sample, Value
+
+TEXT = "text/plain"
+JSON = "application/json"
+ALERT_SCHEMA = "victron-bridge/alert/1"
+_EXPIRY_TURNS = 3
+_JSON_META = Meta(JSON, 0, ())
+_TEXT_META = Meta(TEXT, 0, ())
+_TEXT_KINDS = frozenset((Kind.ENUM, Kind.ALARM, Kind.STRING, Kind.FIRMWARE))
+
+
+class Format(NamedTuple):
+    """How state is published; `deadbands` overrides the catalogue's by dotted name (site or class point)."""
+
+    is_json: bool = False
+    refresh_s: float = 300.0
+    deadbands: Mapping[str, float] = {}
+
+
+def number_text(value: float, precision: int) -> str:
+    """Return the shortest decimal of `value` with at most `precision` decimals: 81.0 -> 81, 49.80 -> 49.8."""
+    if isinstance(value, int):
+        return str(value)
+    text = f"{value:.{precision}f}"
+    if precision > 0:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def scalar_text(value: Value | None, point_kind: Kind, precision: int) -> str:
+    """Return the payload of a plain state topic (topics.md section 2)."""
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, str):
+        return value
+    return iso_time(value) if point_kind is Kind.TIMESTAMP else number_text(value, precision)
+
+
+class _Entry:
+    """What is known of one published topic."""
+
+    __slots__ = ("deadband", "metas", "published_at", "sample", "sent", "topic")
+
+    def __init__(self, topic: str, deadband: float, metas: tuple[Meta, Meta]) -> None:
+        self.topic = topic
+        self.deadband = deadband
+        self.metas = metas
+        self.sample: Sample
+        self.sent: Value | None = None
+        self.published_at = 0.0
+
+
+class StateTopics:
+    """The state topics of one site: decides what is worth a message."""
+
+    def __init__(self, base: str, site: str, options: Format) -> None:
+        self._prefix = f"{base}/{site}/"
+        self._format = options
+        self._entries: dict[str, _Entry] = {}
+        self._groups: dict[str, list[_Entry]] = {}
+        self._next_refresh: dict[str, float] = {}
+        self._stale_after: dict[str, float] = {}
+        self._metas: dict[Meta, Meta] = {}
+
+    def messages(self, samples: Iterable[Sample], reads: Sequence[Read]) -> list[Message]:
+        """Return the messages that these changes and reads call for, in order."""
+        for read in reads:
+            self._stale_after[read.group] = read.stale_after_s
+        out: list[Message] = []
+        for sample in samples:
+            if sample.point.group == "presence":
+                continue  # announced as the device's status
+            entry = self._entries.get(sample.point.name)
+            if entry is None:
+                entry = self._new_entry(sample.point)
+            elif not _is_worth(entry, sample):
+                entry.sample = sample
+                continue
+            out.append(self._publish(entry, sample))
+        for read in reads:
+            if read.at >= self._next_refresh.get(read.group, 0.0):
+                out += self._refresh(read)
+        return out
+
+    def _new_entry(self, point: Point) -> _Entry:
+        deadbands = self._format.deadbands
+        deadband = point.spec.deadband
+        if deadbands:
+            dotted = point.name.replace("/", ".")
+            in_class = f"{point.device.kind}.{point.spec.point.replace('/', '.')}" if point.device else dotted
+            deadband = deadbands.get(dotted, deadbands.get(in_class, deadband))
+        entry = self._entries[point.name] = _Entry(self._prefix + point.name, deadband, self._make_metas(point))
+        self._groups.setdefault(point.group, []).append(entry)
+        return entry
+
+    def _make_metas(self, point: Point) -> tuple[Meta, Meta]:
+        every_s = max(self._format.refresh_s, self._stale_after.get(point.group, 0.0) / _EXPIRY_TURNS)
+        user = (("unit", point.spec.unit),) if point.spec.unit else ()
+        pair = (Meta(JSON, int(_EXPIRY_TURNS * every_s), user), Meta(TEXT, int(_EXPIRY_TURNS * every_s), user))
+        return self._metas.setdefault(pair[0], pair[0]), self._metas.setdefault(pair[1], pair[1])
+
+    def _publish(self, entry: _Entry, sample: Sample, at: float | None = None) -> Message:
+        entry.sample = sample
+        entry.sent = sample.value
+        at = entry.published_at = sample.at if at is None else at
+        spec = sample.point.spec
+        if self._format.is_json:
+            return Message(entry.topic, _json_payload(sample, at), 0, True, entry.metas[0], at, sample.code)
+        payload = scalar_text(sample.value, spec.kind, spec.precision)
+        is_text = sample.value is not None and spec.kind in _TEXT_KINDS or spec.kind is Kind.TIMESTAMP
+        meta = entry.metas[1 if is_text and payload != "null" else 0]
+        return Message(entry.topic, payload, 0, True, meta, at, sample.code)
+
+    def _refresh(self, read: Read) -> list[Message]:
+        """Publish again what was not published for the refresh interval, and plan the next look."""
+        entries = self._groups.get(read.group, [])
+        refresh_s = self._format.refresh_s
+        due = [entry for entry in entries if read.at - entry.published_at >= refresh_s]
+        out = [self._publish(entry, entry.sample, read.at) for entry in due]
+        oldest = min((entry.published_at for entry in entries), default=read.at)
+        self._next_refresh[read.group] = oldest + refresh_s
+        return out
+
+
+def _is_worth(entry: _Entry, sample: Sample) -> bool:
+    """Tell whether a new value differs enough from the one published last."""
+    sent, value = entry.sent, sample.value
+    if sent is None or value is None or isinstance(value, str | bool) or isinstance(sent, str | bool):
+        return sent != value
+    # Deadbands are decimal fractions: 49.81 - 49.8 is a hair below 0.01.
+    return sent != value and abs(value - sent) >= entry.deadband * (1 - 1e-9)
+
+
+def _json_payload(sample: Sample, at: float) -> str:
+    spec = sample.point.spec
+    value: Any = sample.value
+    if spec.kind is Kind.TIMESTAMP and isinstance(value, int | float):
+        value = iso_time(value)
+    elif spec.kind is Kind.JSON and isinstance(value, str):
+        value = json.loads(value)
+    elif isinstance(value, float):
+        value = json.loads(number_text(value, spec.precision))
+    document = {
+        "value": value,
+        "unit": spec.unit or None,
+        "code": sample.code,
+        "ts": iso_time(at),
+        "quality": "invalid" if sample.value is None else "good",
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+# -- what is not telemetry: QoS 1 -----------------------------------------------------------------------------------
+
+
+class SiteTopics:
+    """Status, device, summary and alert topics of one site. Stateless; times are steady, `wall` adds the offset."""
+
+    def __init__(self, base: str, site: str) -> None:
+        self._prefix = f"{base}/{site}/"
+        self._site = site
+
+    def status(self, is_online: bool, now: float) -> Message:
+        return _status(self._prefix + "status", is_online, now)
+
+    def device_status(self, device: Device, is_online: bool, now: float) -> Message:
+        return _status(f"{self._prefix}{device.path}/status", is_online, now)
+
+    def device_info(self, device: Device, info: Mapping[str, Any], now: float) -> Message:
+        return _document(f"{self._prefix}{device.path}/info", info, now)
+
+    def summary(self, document: Mapping[str, Any], now: float) -> Message:
+        return _document(self._prefix + "summary", document, now)
+
+    def alert_event(self, event: Event, now: float) -> Message:
+        """Return the event's message: never retained, QoS 1, document of `alert.schema.json`."""
+        user = (("alert", event.alert), ("severity", event.severity), ("event", event.event), ("site", self._site))
+        payload = dumps(event_document(self._site, event))
+        return Message(self._prefix + "alerts", payload, 1, False, Meta(JSON, 0, user), now)
+
+    def alert_state(self, alert: Alert, now: float) -> Message:
+        where = f"/{alert.device.path}" if alert.device else ""
+        return _document(f"{self._prefix}alerts/{alert.alert}{where}", alert_document(self._site, alert), now)
+
+    def active_alerts(self, alerts: Sequence[Alert], now: float) -> Message:
+        counts = {"pending": 0, "firing": 0, "acknowledged": 0, "silenced": 0, "info": 0, "warning": 0, "critical": 0}
+        for alert in alerts:
+            counts[alert.phase] += 1
+            counts["acknowledged"] += alert.acknowledged
+            counts["silenced"] += alert.silenced
+            if alert.phase == "firing":
+                counts[alert.severity] += 1
+        document = {"counts": counts, "alerts": [alert_document(self._site, alert) for alert in alerts]}
+        return _document(self._prefix + "alerts/active", document, now)
+
+
+class BridgeTopics:
+    """The topics of the process itself, below `<base>/bridge/<client id>`."""
+
+    def __init__(self, base: str, client_id: str) -> None:
+        self._prefix = f"{base}/bridge/{client_id}/"
+
+    def status(self, is_online: bool, now: float) -> Message:
+        return _status(self._prefix + "status", is_online, now)
+
+    def info(self, document: Mapping[str, Any], now: float) -> Message:
+        return _document(self._prefix + "info", document, now)
+
+    def health(self, document: Mapping[str, Any], now: float, every_s: float) -> Message:
+        message = _document(self._prefix + "health", document, now)
+        return message._replace(meta=Meta(JSON, int(_EXPIRY_TURNS * every_s), ()))
+
+
+def _status(topic: str, is_online: bool, now: float) -> Message:
+    return Message(topic, "online" if is_online else "offline", 1, True, _TEXT_META, now)
+
+
+def _document(topic: str, document: Mapping[str, Any], now: float) -> Message:
+    return Message(topic, dumps(document), 1, True, _JSON_META, now)
+
+
+def dumps(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def event_document(site: str, event: Event) -> dict[str, Any]:
+    """Return the document of one alert event; times are ISO 8601 in UTC (schemas/alert.schema.json)."""
+    return {
+        "schema": ALERT_SCHEMA,
+        "id": event.id,
+        "event": event.event,
+        "seq": event.seq,
+        "site": site,
+        "alert": event.alert,
+        "severity": event.severity,
+        "device": _device_document(event.device),
+        "value": _tidy(event.value),
+        "value_at_firing": _tidy(event.value_at_firing),
+        "peak": _tidy(event.peak),
+        "points": [{"name": name, "value": _tidy(value), "unit": unit or None} for name, value, unit in event.points],
+        "summary": event.summary,
+        "description": event.description,
+        "action": event.action,
+        "labels": dict(event.labels),
+        "comment": event.comment,
+        "starts_at": iso_time(event.starts_at),
+        "ends_at": None if event.ends_at is None else iso_time(event.ends_at),
+        "ts": iso_time(event.ts),
+        "duration_s": round(event.duration_s, 1),
+        "replayed": False,
+    }
+
+
+def alert_document(site: str, alert: Alert) -> dict[str, Any]:
+    """Return the document of an alert's retained topic."""
+    return {
+        "schema": ALERT_SCHEMA,
+        "id": alert.id,
+        "site": site,
+        "alert": alert.alert,
+        "phase": alert.phase,
+        "severity": alert.severity,
+        "device": _device_document(alert.device),
+        "value": _tidy(alert.value),
+        "peak": _tidy(alert.peak),
+        "summary": alert.summary,
+        "description": alert.description,
+        "action": alert.action,
+        "labels": dict(alert.labels),
+        "since": iso_time(alert.since),
+        "starts_at": None if alert.starts_at is None else iso_time(alert.starts_at),
+        "acknowledged": alert.acknowledged,
+        "silenced": alert.silenced,
+        "inhibited": alert.inhibited,
+        "flapping": alert.flapping,
+    }
+
+
+def _device_document(device: Device | None) -> dict[str, Any] | None:
+    return None if device is None else {"class": device.kind, "instance": device.instance}
+
+
+def _tidy(value: Value | None) -> Value | None:
+    """Round away the noise of binary floats; nobody wants to read 0.19999999999999973 V."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else float(f"{value:.6g}")
+    return value
