@@ -17,12 +17,12 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 def rules_directory() -> Path:
     """Return the directory of the rule packs that come with the program."""
-    return _data_directory("rules", "*.yaml")
+    return _data_directory("rules")
 
 
 def schemas_directory() -> Path:
     """Return the directory of the JSON Schemas."""
-    return _data_directory("schemas", "*.json")
+    return _data_directory("schemas")
 
 
 def catalogue_directory() -> Path:
@@ -43,8 +43,8 @@ def default_state_directory(environ: Mapping[str, str]) -> Path:
     return Path(home if home.startswith("/") else "/") / ".local" / "state" / "victron-bridge"
 
 
-def _data_directory(name: str, pattern: str) -> Path:
+def _data_directory(name: str) -> Path:
     for candidate in (_PACKAGE / name, _PACKAGE.parent / name):
-        if any(candidate.glob(pattern)):
+        if candidate.is_dir():
             return candidate
     raise ConfigError(f"the program's directory {name}/ is missing beside {_PACKAGE}; install it again")
