@@ -13,7 +13,7 @@ run out while a request hangs. Both apply under one lock, so the stages never ov
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bridge.core.engine import Engine
@@ -45,6 +45,7 @@ class Cycle:
         site_topics: SiteTopics,
         summary: Summary,
         sink: Sink,
+        forget_after_s: float | None = None,
     ) -> None:
         self.source = source
         self.normalizer = normalizer
@@ -53,12 +54,15 @@ class Cycle:
         self._topics = site_topics
         self._summary = summary
         self._sink = sink
+        self._forget_after_s = forget_after_s
+        self._gone_since: dict[Device, float] = {}
         self._lock = threading.Lock()
         self._is_online: bool | None = None
         self._summary_due = 0.0
+        self._has_transition = False
         self.last_error = ""
 
-    def turn(self, now: float, clock_now: Any) -> None:
+    def turn(self, now: float, clock_now: Callable[[], float]) -> None:
         """Do what is due at the source and let it through all stages. `clock_now()` tells when the answer came."""
         poll = self.source.poll(now)
         self.last_error = poll.error
@@ -75,6 +79,8 @@ class Cycle:
             is_online = self.source.is_online(now)
             if now >= self.engine.next_clock() or is_online is not self._is_online or self._is_summary_due(now):
                 self._apply(now, [])
+            if self._gone_since:
+                self._forget(now)
 
     def next_clock(self) -> float:
         return self.engine.next_clock()
@@ -110,13 +116,26 @@ class Cycle:
                 messages.append(self._topics.device_info(device, info, now))
             for presence in batch.presences:
                 messages.append(self._topics.device_status(presence.device, presence.is_online, now))
+                if presence.is_online:
+                    self._gone_since.pop(presence.device, None)
+                elif self._forget_after_s is not None:
+                    self._gone_since[presence.device] = now
                 self._summary.changed = True
         return messages
+
+    def _forget(self, now: float) -> None:
+        """Clear the retained topics of devices that have been gone for `publish.forget_after`."""
+        limit_s = self._forget_after_s
+        for device in [device for device, since in self._gone_since.items() if limit_s and now - since >= limit_s]:
+            del self._gone_since[device]
+            topics = self._state_topics.forget(device)
+            self._sink.publish([*topics, *self._topics.forget(device)])
 
     def _alert_states(self, now: float) -> list[Message]:
         changed = self.engine.take_alerts()
         if not changed:
             return []
+        self._has_transition = True
         self._summary.changed = True
         self._summary_due = now  # an alert is worth a summary at once
         states = [self._topics.alert_state(alert, now) for alert in changed]
@@ -151,6 +170,11 @@ class Cycle:
         with self._lock:
             self.engine.load(state.get("engine", {}), now)
             self.normalizer.devices.expect(Device(kind, instance) for kind, instance in state.get("devices", ()))
+
+    def take_transition(self) -> bool:
+        """Tell whether an alert changed since the last call: worth a write to the disk."""
+        had, self._has_transition = self._has_transition, False
+        return had
 
     def set_wall_offset(self, offset_s: float) -> None:
         with self._lock:

@@ -187,3 +187,14 @@ class Message(NamedTuple):
     meta: Meta
     at: float  # when the value was measured: user property `ts`, and what message expiry counts from
     code: int | None = None  # user property `code` of an enum
+
+    def to_row(self) -> list[Any]:
+        """Return the message as JSON-able data, for the state file."""
+        return [self.topic, self.payload, self.qos, self.retain, list(self.meta), self.at]
+
+    @classmethod
+    def from_row(cls, row: list[Any]) -> Message:
+        """Return the message that `to_row` wrote."""
+        topic, payload, qos, retain, (content_type, expiry_s, user), at = row
+        meta = Meta(content_type, expiry_s, tuple((key, value) for key, value in user))
+        return cls(topic, payload, qos, retain, meta, at)

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from bridge.core.catalogue import Catalogue, ClassSpec, point_pattern
+from bridge.core.catalogue import Catalogue, ClassSpec
 from bridge.core.devices import INFO_FIELDS, Devices, Presence, class_of, device_info
+from bridge.core.paths import PathTree, point_pattern
 from bridge.core.values import REFUSED, convert, firmware_text, looks_secret, parse_json, pick
 from bridge.model import Device, Kind, Page, Point, PointSpec, Read, Sample, Tier
 
@@ -194,8 +195,10 @@ class Normalizer:
         spec, name = found
         if not spec.fields:
             return None, Point(prefix + name, spec, binding.device, group)
-        parts = binding.spec.parts(path)
-        return [(way, Point(prefix + part_name, part, binding.device, group)) for way, part, part_name in parts]
+        return [
+            (way, Point(prefix + _part_name(spec, part, path), part, binding.device, group))
+            for way, part in spec.fields
+        ]
 
     def _raw_slot(self, binding: _Binding, path: str, raw: Any, group: str) -> Any:
         self.counters["unknown_paths"] += 1
@@ -227,6 +230,14 @@ class Normalizer:
             return []
         binding.info = info
         return [(device, info)]
+
+
+def _part_name(spec: PointSpec, part: PointSpec, path: str) -> str:
+    """Return the point of one part of a JSON value: its placeholders are those of the whole's path."""
+    tree = PathTree()
+    tree.add(spec.path[1:], (part, part.point))
+    found = tree.find(path)
+    return found[1] if found else part.point
 
 
 class _Sums:

@@ -100,6 +100,13 @@ class StateTopics:
                 out += self._refresh(read)
         return out
 
+    def forget(self, device: Device) -> list[Message]:
+        """Return the messages that clear every state topic of a device, and forget that they were there."""
+        names = [name for name, entry in self._entries.items() if entry.sample.point.device == device]
+        for group in {self._entries[name].sample.point.group for name in names}:
+            self._groups.pop(group, None)
+        return [_cleared(self._entries.pop(name).topic) for name in names]
+
     def _new_entry(self, point: Point) -> _Entry:
         deadbands = self._format.deadbands
         deadband = point.spec.deadband
@@ -187,6 +194,10 @@ class SiteTopics:
     def device_info(self, device: Device, info: Mapping[str, Any], now: float) -> Message:
         return _document(f"{self._prefix}{device.path}/info", info, now)
 
+    def forget(self, device: Device) -> list[Message]:
+        """Return the messages that clear what is known of a device besides its state topics."""
+        return [_cleared(f"{self._prefix}{device.path}/{leaf}") for leaf in ("status", "info")]
+
     def summary(self, document: Mapping[str, Any], now: float) -> Message:
         return _document(self._prefix + "summary", document, now)
 
@@ -231,6 +242,10 @@ class BridgeTopics:
 
 def _status(topic: str, is_online: bool, now: float) -> Message:
     return Message(topic, "online" if is_online else "offline", 1, True, _TEXT_META, now)
+
+
+def _cleared(topic: str) -> Message:
+    return Message(topic, "", 1, True, _TEXT_META, 0.0)
 
 
 def _document(topic: str, document: Mapping[str, Any], now: float) -> Message:

@@ -33,6 +33,9 @@ class Source(Protocol):
     def poll(self, now: float) -> Poll:
         """Do the one thing that is most overdue, at most one request, and return what came of it."""
 
+    def identify(self, now: float) -> str | None:
+        """Return the serial of the GX, which names a site without a name; None when it cannot be told yet."""
+
     def is_online(self, now: float) -> bool | None:
         """Tell whether the GX answers: None while nothing is known yet. May be called from another thread."""
 

@@ -1,0 +1,151 @@
+"""One site at work: its thread, from the first contact with the GX to the last turn.
+
+A site whose name is not configured is named by the GX's serial, so nothing can be published for it until the GX has
+told it once; the name is kept in the state for the next start.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from bridge.clock import SteadyClock
+from bridge.core.catalogue import Catalogue
+from bridge.core.engine import Engine
+from bridge.core.normalize import Intervals, Normalizer
+from bridge.core.rules import Program
+from bridge.core.summary import Summary
+from bridge.core.topics import Format, SiteTopics, StateTopics
+from bridge.cycle import Cycle
+from bridge.sinks.base import Sink
+from bridge.sources.base import Source
+
+log = logging.getLogger(__name__)
+
+_LONGEST_WAIT_S = 60.0
+_AFTER_CRASH_S = 5.0
+
+
+class SiteParts(NamedTuple):
+    """What a site is made of, decided before it starts."""
+
+    name: str  # "" until the GX has told its serial
+    base_topic: str
+    catalogue: Catalogue
+    intervals: Intervals
+    program: Program
+    format: Format
+    publish_raw: bool
+    forget_after_s: float | None
+    open_source: Callable[[Normalizer], Source]
+
+
+class SiteRunner:
+    """Runs one site in its own thread: a hung GX delays no other."""
+
+    def __init__(self, parts: SiteParts, sink: Sink, clock: SteadyClock, state_of: Callable[[str], Mapping[str, Any]]) -> None:
+        self._parts = parts
+        self._sink = sink
+        self._clock = clock
+        self._state_of = state_of
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._normalizer = Normalizer(parts.catalogue, parts.intervals, parts.publish_raw)
+        self.source = parts.open_source(self._normalizer)
+        self.cycle: Cycle | None = None
+        self.name = parts.name
+        self.crashes = 0
+        self._said = ""
+        self._thread = threading.Thread(target=self._run, name=f"site {parts.name or 'unnamed'}", daemon=True)
+
+    def start(self) -> None:
+        if self.name:
+            self._open_cycle()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; a request that waits is cut off."""
+        self._stop.set()
+        self._wake.set()
+        self.source.close()
+
+    def join(self, timeout_s: float) -> None:
+        self._thread.join(max(0.0, timeout_s))
+
+    def refresh(self) -> None:
+        """Read everything now."""
+        self.source.refresh()
+        self._wake.set()
+
+    # -- the thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._turn()
+            except Exception:
+                # Thread top: a fault in our own code must not end the site for good.
+                self.crashes += 1
+                log.exception("site %s: a turn failed; going on in %.0f s", self.name or "unnamed", _AFTER_CRASH_S)
+                self._stop.wait(_AFTER_CRASH_S)
+
+    def _turn(self) -> None:
+        pause_s = self.source.next_due() - self._clock.now()
+        if pause_s > 0:
+            self._wake.wait(min(pause_s, _LONGEST_WAIT_S))
+            self._wake.clear()
+            return
+        if self.cycle is None:
+            self._identify()
+        else:
+            self.cycle.turn(self._clock.now(), self._clock.now)
+            self._say(self.cycle.last_error)
+
+    def _identify(self) -> None:
+        serial = self.source.identify(self._clock.now())
+        if serial is None:
+            self._say("the GX does not tell its serial yet, which names this site")
+            return
+        self.name = serial.lower()
+        log.info("site %s: named by the serial of the GX", self.name)
+        self._open_cycle()
+
+    def _open_cycle(self) -> None:
+        parts, name = self._parts, self.name
+        cycle = Cycle(
+            source=self.source,
+            normalizer=self._normalizer,
+            engine=Engine(name, parts.program),
+            state_topics=StateTopics(parts.base_topic, name, parts.format),
+            site_topics=SiteTopics(parts.base_topic, name),
+            summary=Summary(name),
+            sink=self._sink,
+            forget_after_s=parts.forget_after_s,
+        )
+        state = self._state_of(name)
+        now = self._clock.now()
+        if state:
+            cycle.load(state, now)
+        cycle.birth(now)
+        self.cycle = cycle
+
+    def _say(self, error: str) -> None:
+        """Log a change between fine and a kind of fault once, not each time it is met again."""
+        kind = error.partition(":")[0].partition(" for ")[0]
+        if kind == self._said or self._stop.is_set():
+            return
+        if kind:
+            log.warning("site %s: %s", self.name or "unnamed", error)
+        self._said = kind
+
+    # -- for the supervisor -----------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        if self.cycle is not None:
+            self.cycle.tick(now)
+
+    def health(self) -> dict[str, Any]:
+        document: dict[str, Any] = {"crashes": self.crashes}
+        return document | (dict(self.cycle.health()) if self.cycle else {"source": dict(self.source.health())})
