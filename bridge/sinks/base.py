@@ -23,7 +23,12 @@ class Request(NamedTuple):
 
 
 class Sink(Protocol):
-    """Anything that takes messages: an MQTT broker, a terminal, a recording."""
+    """Anything that takes messages: an MQTT broker, a terminal, a recording.
+
+    `wall_offset_s` is what to add to a message's steady `at` to get the wall clock.
+    """
+
+    wall_offset_s: float
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Take messages of one turn, in order. Thread-safe; returns at once."""
