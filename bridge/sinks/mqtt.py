@@ -40,7 +40,7 @@ _MAX_LOGGED_TOPICS = 1_000
 _FORGET_ERROR_S = 120.0
 _CLINGING = (End.TAKEN_OVER, End.CLOSED)  # come back right after a login that worked, so they stay in `last_error`
 _PROBABLY_TAKEN_OVER = (
-    "The broker hangs up soon after each login though nothing is being sent: probably another client uses the id {id}; "
+    "The broker hangs up again and again: probably another client uses the id {id} and throws this one out; "
     "give each bridge a broker.client_id of its own."
 )
 _STEADY_BASE = time.time() - time.monotonic()
@@ -205,7 +205,8 @@ class MqttSink:
         if self._dial is None or not self._dial.is_given_up:
             connection.close()
         lasted_s = time.monotonic() - connection.connected_at if connection.connected_at else 0.0
-        self._note_parked(self._suspects.ended(ending.end, lasted_s, [key_of(item) for item in connection.flying()]))
+        in_flight = [key_of(item) for item in connection.flying()]
+        self._note_parked(self._suspects.ended(ending.end, lasted_s, in_flight, time.monotonic()))
         return ending, lasted_s
 
     def _open(self, connection: Connection) -> Ending | None:

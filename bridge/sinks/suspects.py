@@ -4,26 +4,30 @@ Some brokers answer a message they dislike (too large, a topic without permissio
 the connection, without a word. Sent again after the reconnect it does the same, for ever. So after some connections
 in a row that the broker closed early, messages go one at a time, each acknowledged before the next. What is in
 flight when the broker hangs up is a suspect; the second time it is parked and everything else gets through.
-A broker that hangs up after it has taken everything has another reason: most likely a second client with our id.
+
+A broker that hangs up again and again with nothing in flight has another reason: most likely a second client uses
+our id, and the two throw each other out. MQTT 5 has a reason code for it, which mosquitto 2.0 does not send.
 
 | state   | event                                   | next                                         |
 |---------|-----------------------------------------|----------------------------------------------|
 | normal  | closed early, `_EARLY_IN_A_ROW` times   | careful                                      |
 | careful | closed with one message in flight       | careful; its second time: that one is parked |
-| careful | everything is sent                      | normal until the connection ends             |
+| careful | everything is sent                      | normal, until the connection ends early      |
 | any     | a connection lasted                     | normal                                       |
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 
 from bridge.sinks.broker import End
 from bridge.sinks.reconnect import STABLE_S
 
 _EARLY_IN_A_ROW = 2
 _GUILTY_AFTER = 2
-_IDLE_CLOSES_FOR_TAKEOVER = 3
+_IDLE_CLOSES = 4
+_IDLE_CLOSES_WITHIN_S = 180.0
+_TAKEOVER_OVER_S = 300.0
 _MAX_PARKED = 1_000
 
 
@@ -35,31 +39,43 @@ class Suspects:
 
     def __init__(self) -> None:
         self.is_careful = False
+        self.is_taken_over = False
         self.parked: set[object] = set()
         self._early = 0
-        self._is_proven = False
-        self._idle_closes = 0
         self._seen: Counter[object] = Counter()
+        self._idle_closes: deque[float] = deque(maxlen=_IDLE_CLOSES)
 
-    @property
-    def is_taken_over(self) -> bool:
-        """Return whether the broker hung up again and again, early, after it had taken everything."""
-        return self._idle_closes >= _IDLE_CLOSES_FOR_TAKEOVER
+    def ended(self, end: End, lasted_s: float, in_flight: list[object], now: float) -> object | None:
+        """Learn from the end of a connection; return the key of a message that is parked because of it.
 
-    def ended(self, end: End, lasted_s: float, in_flight: list[object]) -> object | None:
-        """Learn from the end of a connection; return the key of a message that is parked because of it."""
-        is_proven, self._is_proven = self._is_proven, False
-        if lasted_s >= STABLE_S:
-            self._early = self._idle_closes = 0
+        Args:
+            lasted_s: seconds since the login, 0 when there was none.
+            in_flight: keys of the messages that were not acknowledged.
+            now: any clock, in seconds.
+        """
+        if lasted_s >= _TAKEOVER_OVER_S:
+            self.is_taken_over = False
+        is_early = lasted_s < STABLE_S
+        if not is_early:
+            self._early = 0
             self.is_careful = False
             self._seen.clear()
-        if end is not End.CLOSED or lasted_s >= STABLE_S:
+        if end is not End.CLOSED:
+            return None
+        self._note_idle_close(in_flight, now)
+        if not is_early:
             return None
         self._early += 1
-        if is_proven and not in_flight:
-            self._idle_closes += 1
         was_careful, self.is_careful = self.is_careful, self._early >= _EARLY_IN_A_ROW
         return self._accuse(in_flight[0]) if was_careful and len(in_flight) == 1 else None
+
+    def _note_idle_close(self, in_flight: list[object], now: float) -> None:
+        if in_flight:
+            self._idle_closes.clear()  # there is another explanation
+            return
+        self._idle_closes.append(now)
+        if len(self._idle_closes) == _IDLE_CLOSES and now - self._idle_closes[0] <= _IDLE_CLOSES_WITHIN_S:
+            self.is_taken_over = True
 
     def _accuse(self, key: object) -> object | None:
         self._seen[key] += 1
@@ -74,5 +90,4 @@ class Suspects:
     def everything_sent(self) -> None:
         """Note that the broker has taken all that waited: whatever it disliked is parked or over."""
         self.is_careful = False
-        self._is_proven = True
         self._seen.clear()

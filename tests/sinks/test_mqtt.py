@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from bridge.model import Message, Meta
-from bridge.sinks.mqtt import BrokerOptions, MqttSink
 from tests.mosquitto import Mosquitto, Subscriber, wait_until
-
-JSON_V = Meta("application/json", 180, (("unit", "V"),))
-TEXT = Meta("text/plain", 0, ())
-STATUS = "victron/bridge/test/status"
-WILL = Message(STATUS, "offline", 1, True, TEXT, time.time())
-
-
-def births() -> list[Message]:
-    return [Message(STATUS, "online", 1, True, TEXT, time.time())]
-
-
-def make_sink(port: int, **options: object) -> MqttSink:
-    values: dict[str, object] = {"retry_min_s": 0.1, "retry_max_s": 0.5, "client_id": "test", **options}
-    settled = values.pop("settled", lambda message: None)
-    return MqttSink(BrokerOptions("127.0.0.1", port=port, **values), WILL, births, settled=settled)  # type: ignore
-
-
-def state(topic: str, payload: str = "1", qos: int = 0, meta: Meta = JSON_V, age_s: float = 0.0) -> Message:
-    return Message(topic, payload, qos, True, meta, time.time() - age_s)
-
-
-def event(seq: int, topic: str = "v/home/alerts", age_s: float = 0.0) -> Message:
-    payload = json.dumps({"seq": seq, "replayed": False})
-    return Message(topic, payload, 1, False, Meta("application/json", 0, ()), time.time() - age_s)
+from tests.sinks.makers import JSON_V, STATUS, TEXT, event, make_sink, state
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +109,7 @@ def test_events_go_before_state(broker, sink):
 
 
 def test_requests_reach_their_handler_and_a_failing_one_hurts_nobody(broker, sink):
-    """A handler gets topic, payload, response topic and correlation; one that raises is counted, and the thread lives."""
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.properties import Properties
-
+    """A handler gets topic, payload, response topic and correlation; one that raises is counted, the thread lives."""
     heard = []
 
     def handle(request):
