@@ -1,7 +1,7 @@
 """One site at work: its thread, from the first contact with the GX to the last turn.
 
 A site whose name is not configured is named by the GX's serial, so nothing can be published for it until the GX has
-told it once; the name is kept in the state for the next start.
+told it once. The name is kept in the state: at the next start a GX that is down can be said to be offline.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _AFTER_CRASH_S = 5.0
 class SiteParts(NamedTuple):
     """What a site is made of, decided before it starts."""
 
-    name: str  # "" until the GX has told its serial
+    name: str  # "": the serial of the GX
+    gx: str  # address, for the log and to find the name again after a restart
     base_topic: str
     catalogue: Catalogue
     intervals: Intervals
@@ -45,7 +46,14 @@ class SiteParts(NamedTuple):
 class SiteRunner:
     """Runs one site in its own thread: a hung GX delays no other."""
 
-    def __init__(self, parts: SiteParts, sink: Sink, clock: SteadyClock, state_of: Callable[[str], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        parts: SiteParts,
+        sink: Sink,
+        clock: SteadyClock,
+        state_of: Callable[[str], Mapping[str, Any]],
+        kept_name: str = "",
+    ) -> None:
         self._parts = parts
         self._sink = sink
         self._clock = clock
@@ -56,12 +64,15 @@ class SiteRunner:
         self.source = parts.open_source(self._normalizer)
         self.cycle: Cycle | None = None
         self.name = parts.name
+        self.gx = parts.gx
+        self._kept_name = kept_name
+        self._is_named = bool(parts.name)
         self.crashes = 0
         self._said = ""
         self._thread = threading.Thread(target=self._run, name=f"site {parts.name or 'unnamed'}", daemon=True)
 
     def start(self) -> None:
-        if self.name:
+        if self._is_named:
             self._open_cycle()
         self._thread.start()
 
@@ -97,19 +108,28 @@ class SiteRunner:
             self._wake.wait(min(pause_s, _LONGEST_WAIT_S))
             self._wake.clear()
             return
-        if self.cycle is None:
+        cycle = self.cycle
+        if cycle is None or not self._is_named:
             self._identify()
         else:
-            self.cycle.turn(self._clock.now(), self._clock.now)
-            self._say(self.cycle.last_error)
+            cycle.turn(self._clock.now(), self._clock.now)
+            self._say(cycle.last_error)
 
     def _identify(self) -> None:
         serial = self.source.identify(self._clock.now())
-        if serial is None:
-            self._say("the GX does not tell its serial yet, which names this site")
+        if serial is not None:
+            self._is_named = True
+            self._take_name(serial.lower())
             return
-        self.name = serial.lower()
-        log.info("site %s: named by the serial of the GX", self.name)
+        self._say(f"the GX at {self._parts.gx} does not tell its serial yet, which names this site")
+        if self.cycle is None and self._kept_name:
+            self._take_name(self._kept_name)
+
+    def _take_name(self, name: str) -> None:
+        if self.cycle is not None and name == self.name:
+            return
+        self.name = name
+        log.info("the site of %s is %s", self._parts.gx, name)
         self._open_cycle()
 
     def _open_cycle(self) -> None:

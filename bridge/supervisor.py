@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 from bridge import __version__
 from bridge.clock import SteadyClock
 from bridge.core.topics import BridgeTopics
+from bridge.core.values import iso_time
 from bridge.files.state import StateStore
 from bridge.model import Message
-from bridge.site import SiteParts, SiteRunner
 from bridge.sinks.base import Sink
+from bridge.site import SiteParts, SiteRunner
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class BridgeParts(NamedTuple):
     topics: BridgeTopics
     info: Mapping[str, Any]
     state: StateStore
-    open_sink: Callable[[Message, Sequence[Message], Callable[[], float]], Sink]  # will, birth, wall offset
+    open_sink: Callable[[Message, Callable[[], Sequence[Message]], Callable[[], float]], Sink]  # will, births, clock
 
 
 class Supervisor:
@@ -51,13 +52,12 @@ class Supervisor:
         self._clock = clock
         self._stop = threading.Event()
         now = clock.now()
-        topics = parts.topics
-        info = {"version": __version__, "started_at": None, **parts.info}
-        self._sink = parts.open_sink(
-            topics.status(False, now), [topics.status(True, now), topics.info(info, now)], clock.wall_offset
-        )
+        self._sink = parts.open_sink(parts.topics.status(False, now), self._births, clock.now)
         self._state = dict(parts.state.load() or {})
-        self._runners = [SiteRunner(site, self._sink, clock, self._site_state) for site in parts.sites]
+        names = self._state.get("names", {})
+        self._runners = [
+            SiteRunner(site, self._sink, clock, self._site_state, names.get(site.gx, "")) for site in parts.sites
+        ]
         self._started = now
         self._health_due = now + 1.0
         self._state_due = now + STATE_EVERY_S
@@ -87,6 +87,13 @@ class Supervisor:
     def stop(self) -> None:
         self._stop.set()
 
+    def _births(self) -> list[Message]:
+        """Return what is said first at every login: that we are here, and who we are."""
+        now = self._clock.now()
+        sites = [runner.name for runner in self._runners if runner.name]
+        info = {"version": __version__, "sites": sites, "started_at": iso_time(self._started), **self._parts.info}
+        return [self._parts.topics.status(True, now), self._parts.topics.info(info, now)]
+
     def _tick(self) -> None:
         now = self._clock.now()
         for runner in self._runners:
@@ -106,7 +113,7 @@ class Supervisor:
         if abs(offset_s - self._wall_offset) < WALL_STEP_S:
             return
         log.info("the wall clock moved by %.0f s against the steady clock", offset_s - self._wall_offset)
-        self._wall_offset = offset_s
+        self._wall_offset = self._sink.wall_offset_s = offset_s
         for runner in self._runners:
             if runner.cycle is not None:
                 runner.cycle.set_wall_offset(offset_s)
@@ -130,7 +137,7 @@ class Supervisor:
         # A site that has not answered yet keeps what was known of it.
         state = {
             "sites": {**self._state.get("sites", {}), **sites},
-            "names": [runner.name for runner in self._runners],
+            "names": {runner.gx: runner.name for runner in self._runners if runner.name},
             "outbox": [message.to_row() for message in outbox],
         }
         if state != self._saved:
@@ -149,7 +156,7 @@ class Supervisor:
             "cpu_percent": round(100 * share, 2),
             "rss_mb": _rss_mb(),
             "mqtt": dict(self._sink.health()),
-            "state": dict(self._parts.state.health()),
+            "state_failures": self._parts.state.failures,
             "sites": {runner.name or f"unnamed_{index}": runner.health() for index, runner in enumerate(self._runners)},
         }
 
@@ -165,7 +172,6 @@ class Supervisor:
         self._save(outbox)
         if outbox:
             log.warning("%d alert events were not delivered; they are kept for the next start", len(outbox))
-        self._parts.state.close()
 
 
 def _rss_mb() -> float:

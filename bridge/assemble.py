@@ -1,0 +1,125 @@
+"""Settings -> the parts of a bridge. The one place that knows how configuration and parts fit together.
+
+`run`, `replay` and the benchmarks build their engines here, so a rule means the same in all of them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+
+from bridge.clock import SteadyClock
+from bridge.core.catalogue import Catalogue
+from bridge.core.normalize import Intervals, Normalizer
+from bridge.core.rules import Pack, Program, compile_packs
+from bridge.core.topics import BridgeTopics, Format
+from bridge.errors import ConfigErrors
+from bridge.files.compiled import Compiled
+from bridge.files.settings_records import Broker, Settings, Site
+from bridge.files.state import StateStore, client_id
+from bridge.model import Message, Tier
+from bridge.sinks.mqtt import BrokerOptions, MqttSink
+from bridge.sinks.tls import TlsOptions
+from bridge.site import SiteParts
+from bridge.sources.base import Source
+from bridge.sources.dbus_http import DbusHttpSource, Options
+from bridge.sources.http import open_transport
+from bridge.supervisor import BridgeParts
+
+
+def poll_intervals(site: Site, points_s: Mapping[str, float]) -> Intervals:
+    """Return how often the points of a site are read; `points_s` are intervals of its extra documents."""
+    configured = site.intervals
+    tiers = {Tier(name): every_s for name, every_s in configured.tiers_s.items()}
+    return Intervals(tiers, configured.classes_s, {**points_s, **configured.points_s})
+
+
+def program_of(site: Site, compiled: Compiled, catalogue: Catalogue) -> Program:
+    """Return the rules of a site: the packs it chose, without the alerts it disabled.
+
+    Raises:
+        ConfigErrors: all mistakes of all packs.
+    """
+    packs = [Pack(pack.file, pack.data, pack.marks) for pack in compiled.packs_of(site)]
+    return compile_packs(packs, catalogue, site.rules.params, site.profile, site.rules.disable)
+
+
+def site_parts(site: Site, settings: Settings, compiled: Compiled, clock: SteadyClock) -> SiteParts:
+    """Return what a site is made of.
+
+    Raises:
+        ConfigErrors: all mistakes of its rules.
+    """
+    catalogue = Catalogue(compiled.documents_of(site))
+
+    def open_source(plan: Normalizer) -> Source:
+        return DbusHttpSource(open_transport(site.gx), plan, clock.now, Options(timeout_s=site.timeout_s))
+
+    return SiteParts(
+        name=site.name,
+        gx=without_login(site.gx),
+        base_topic=settings.base_topic,
+        catalogue=catalogue,
+        intervals=poll_intervals(site, compiled.intervals_of(site)),
+        program=program_of(site, compiled, catalogue),
+        format=Format(site.publish.format == "json", site.publish.refresh_s, site.publish.deadband),
+        publish_raw=site.publish.is_raw,
+        forget_after_s=site.publish.forget_after_s,
+        open_source=open_source,
+    )
+
+
+def broker_options(broker: Broker, name: str) -> BrokerOptions:
+    """Return the broker as the MQTT sink wants it; `name` is the client id."""
+    trust = broker.tls
+    tls = TlsOptions(trust.ca, trust.cert, trust.key, trust.is_insecure) if trust else None
+    return BrokerOptions(
+        host=broker.host,
+        client_id=name,
+        port=broker.port,
+        username=broker.username,
+        password=broker.password.reveal(),
+        tls=tls,
+        protocol=broker.protocol,
+        keepalive_s=broker.keepalive_s,
+    )
+
+
+def bridge_parts(settings: Settings, compiled: Compiled, clock: SteadyClock) -> BridgeParts:
+    """Return what the process is made of.
+
+    Raises:
+        ConfigErrors: all mistakes of the rules of all sites.
+    """
+    sites, errors = [], []
+    for site in settings.sites:
+        try:
+            sites.append(site_parts(site, settings, compiled, clock))
+        except ConfigErrors as found:
+            errors += found.errors
+    if errors:
+        raise ConfigErrors(list({str(error): error for error in errors}.values()))
+    name = settings.broker.client_id or client_id(settings.state_directory)
+    options = broker_options(settings.broker, name)
+
+    def open_sink(will: Message, births: Callable[[], Sequence[Message]], now: Callable[[], float]) -> MqttSink:
+        return MqttSink(options, will, births, now)
+
+    return BridgeParts(
+        sites=sites,
+        topics=BridgeTopics(settings.base_topic, name),
+        info={"protocol": settings.broker.protocol, "config_hash": config_hash(settings)},
+        state=StateStore(settings.state_directory),
+        open_sink=open_sink,
+    )
+
+
+def config_hash(settings: Settings) -> str:
+    """Return a short fingerprint of the settings without their secrets: did two bridges start with the same?"""
+    return f"{zlib.crc32(repr(settings).encode()):08x}"
+
+
+def without_login(url: str) -> str:
+    """Return a URL without the user name and password it may hold, for logs and documents."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
