@@ -15,7 +15,9 @@ AirTemperature
 Alarms/Alarm
 Alarms/{CellImbalance,ChargeBlocked,DischargeBlocked,HighCellVoltage,HighChargeCurrent,HighChargeTemperature} = 0
 Alarms/{HighDischargeCurrent,HighTemperature,InternalFailure,LowCellVoltage,LowChargeTemperature,LowTemperature} = 0
-Alarms/{LowVoltage,HighVoltage} = 0
+Alarms/{LowVoltage,HighVoltage,HighCurrent,HighInternalTemperature,BmsCable,Contactor,FirmwareUpdateFailure} = 0
+Balancer/Status = 1
+Balancing = 0
 BusVoltage
 Capacity
 Connected = 1
@@ -65,6 +67,8 @@ State
 System/{MaxCellTemperature,MaxCellVoltage,MinCellTemperature,MinCellVoltage}
 System/{MaxTemperatureCellId,MaxVoltageCellId,MinTemperatureCellId,MinVoltageCellId} = ""
 System/{NrOfBatteries,NrOfCellsPerBattery}
+System/BatteriesParallel = 4
+System/BatteriesSeries = 1
 System/{NrOfModulesBlockingCharge,NrOfModulesBlockingDischarge,NrOfModulesOffline} = 0
 System/NrOfModulesOnline = 4
 TimeToGo

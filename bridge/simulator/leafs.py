@@ -13,9 +13,6 @@ import json
 import re
 from typing import Any
 
-INVALID: list[Any] = []
-"""What D-Bus's "no value" looks like in JSON. Compare with `== []`: every answer has its own list."""
-
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 

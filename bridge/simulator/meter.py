@@ -19,6 +19,7 @@ Ac/{L1,L2,L3}/{Current,Power,PowerFactor,Voltage}
 Ac/{L1,L2,L3}/Energy/{Forward,Reverse}
 AllowedRoles = ["grid", "pvinverter", "genset", "acload"]
 ApplicationPV
+Alarms/PhaseRotation = 0
 Connected = 1
 CustomName = ""
 DeviceInstance = 30

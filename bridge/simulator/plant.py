@@ -184,7 +184,7 @@ class Plant:
         if not self.has_grid or not powers_w:
             return powers_w
         limit_w = self.config.inverter_w
-        floor_w = [min(out - self.config.input_limit_a * 230.0, 0.0) for out in out_w]
+        floor_w = [out - self.config.input_limit_a * 230.0 for out in out_w]  # what the switch carries at most
         for _ in range(_PASSES):
             battery_w = dc_w - sum(dc_side(power_w) for power_w in powers_w)
             miss_w = battery_w - clamp(battery_w, low_w, high_w)

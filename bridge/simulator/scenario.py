@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bridge.core.nearest import nearest
 from bridge.errors import ConfigError, ConfigErrors
 from bridge.files import schema, yaml_text
 
@@ -107,7 +106,4 @@ def time_of_day_s(text: str) -> float:
 
 
 def _unknown(name: str) -> str:
-    known = names()
-    meant = nearest(name, known)
-    advice = f'did you mean "{meant}"?' if meant else f"give a YAML file, or one of {', '.join(known)}"
-    return f'there is no scenario and no file "{name}"; {advice}'
+    return f'there is no scenario and no file "{name}"; give a YAML file, or one of {", ".join(names())}'

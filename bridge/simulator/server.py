@@ -133,10 +133,14 @@ class Listener(socketserver.TCPServer):
         self.is_control = is_control
         self._stopping = stopping
         self._open: set[socket.socket] = set()
+        self._is_cut = False
         super().__init__(address, Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, peer = super().get_request()
+        if self._is_cut:
+            connection.close()
+            raise OSError("this port is closing")  # handle_request expects and forgets it
         self._open.add(connection)
         return connection, peer
 
@@ -145,7 +149,8 @@ class Listener(socketserver.TCPServer):
         super().shutdown_request(request)
 
     def cut(self) -> None:
-        """End what is being served; the blocked thread comes back at once."""
+        """End what is being served, for good: the blocked thread comes back at once."""
+        self._is_cut = True
         for connection in list(self._open):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
@@ -163,7 +168,7 @@ class Listener(socketserver.TCPServer):
         while is_true():
             if time.monotonic() >= until:
                 return True
-            if self._stopping.wait(0.02):
+            if self._is_cut or self._stopping.wait(0.02):
                 break
         return False
 

@@ -29,21 +29,21 @@ Alarm/System/GridLost = 1 | 0 1
 Alarm/Vebus/{HighDcCurrent,HighDcRipple,HighDcVoltage,HighTemperature,InverterOverload,LowBattery} = 1 | 0 2
 Alarm/Vebus/{TemperatureSenseError,VoltageSenseError,VeBusError} = 1 | 0 2
 Alarm/Audible = 1 | 0 1
-CGwacs/{AcExportLimit,AcInputLimit} = -1.0 | -1 inf
+CGwacs/{AcExportLimit,AcInputLimit} = -1 | -1 inf
 CGwacs/AcPowerSetPoint = 40.0 | -100000 100000
 CGwacs/{AlwaysPeakShave,BatteryUse,RunWithoutGridMeter,PreventFeedback} = 0 | 0 1
 CGwacs/OvervoltageFeedIn = 1 | 0 1
 CGwacs/Hub4Mode = 1 | 0 3
-CGwacs/{MaxChargePercentage,MaxDischargePercentage} = 100.0 | 0 100
-CGwacs/{MaxChargePower,MaxDischargePower,MaxFeedInPower} = -1.0 | -1 inf
-CGwacs/PvPowerSetpointOffset = 200.0 | 0 1000
+CGwacs/{MaxChargePercentage,MaxDischargePercentage} = 100 | 0 100
+CGwacs/{MaxChargePower,MaxDischargePower,MaxFeedInPower} = -1 | -1 inf
+CGwacs/PvPowerSetpointOffset = 200 | 0 1000
 CGwacs/BatteryLife/State = 10 | 0 12
 CGwacs/BatteryLife/{Flags,DischargedTime} = 0
 CGwacs/BatteryLife/SocLimit = 25.0 | 0 100
 CGwacs/BatteryLife/MinimumSocLimit = 25.0 | 0 100
 CGwacs/BatteryLife/Schedule/Charge/{0..4}/Day = -7
 CGwacs/BatteryLife/Schedule/Charge/{0..4}/{Start,Duration,AllowDischarge} = 0
-CGwacs/BatteryLife/Schedule/Charge/{0..4}/Soc = 100.0 | 0 100
+CGwacs/BatteryLife/Schedule/Charge/{0..4}/Soc = 100 | 0 100
 Canbus/{can0,can1}/Profile = 3 | 0 11
 DynamicEss/{Mode,OperatingMode} = 0
 DynamicEss/BatteryCapacity = 20.5
@@ -84,7 +84,7 @@ SystemSetup/{AcInput1,HasAcInLoads,HasAcOutSystem,SharedTemperatureSense,Battery
 SystemSetup/{AcInput2,HasDcSystem,CanBmsSense,DvccControlAllMultis} = 0 | 0 3
 SystemSetup/{BatteryService,TemperatureService} = "default"
 SystemSetup/BmsInstance = -1
-SystemSetup/MaxChargeCurrent = -1.0 | -1 10000
+SystemSetup/MaxChargeCurrent = -1 | -1 10000
 SystemSetup/MaxChargeVoltage = 0.0 | 0 80
 SystemSetup/SharedVoltageSense = 2 | 0 3
 SystemSetup/SystemName = "Simulated site"
@@ -126,8 +126,9 @@ class Settings:
     def update(self, site: Site) -> Mapping[str, Any]:
         found = site.store.find(self.service)
         if found is not None:
-            site.plant.setpoint_w = _number(found.leaf(SETPOINT), site.plant.setpoint_w)
-            site.plant.min_soc = _number(found.leaf(MIN_SOC), site.plant.min_soc)
+            values = found.leafs()
+            site.plant.setpoint_w = _number(values.get(SETPOINT), site.plant.setpoint_w)
+            site.plant.min_soc = _number(values.get(MIN_SOC), site.plant.min_soc)
         return {}
 
 

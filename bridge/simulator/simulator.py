@@ -24,7 +24,7 @@ from bridge.simulator.clock import GxClock
 from bridge.simulator.control import Control
 from bridge.simulator.faults import Faults
 from bridge.simulator.plant import Plant
-from bridge.simulator.scenario import Scenario
+from bridge.simulator.scenario import Scenario, load
 from bridge.simulator.scenario_actions import Actions
 from bridge.simulator.server import ApiServer
 from bridge.simulator.site import MIN_STEP_S, Site
@@ -44,7 +44,7 @@ class Simulator:
     def __init__(
         self,
         system: str = "ess",
-        scenario: Scenario | None = None,
+        scenario: Scenario | str | None = None,
         speed: float = 1.0,
         seed: int = 1,
         start_at_s: float | None = None,
@@ -53,11 +53,16 @@ class Simulator:
 
         Args:
             system: `ess`, `three-phase` or `dc-only`.
-            scenario: what happens to it, or None for a day without events.
+            scenario: what happens to it, a name or a file too; None for a day without events.
             speed: simulated seconds per real second.
             seed: the same seed gives the same course.
             start_at_s: time of day at the start in seconds after midnight; None takes the scenario's, or late morning.
+
+        Raises:
+            ConfigErrors: the scenario is wrong, or names what the system does not have.
         """
+        if isinstance(scenario, str):
+            scenario = load(scenario)
         layout = SYSTEMS[system](seed)
         if start_at_s is None:
             start_at_s = scenario.start_at_s if scenario and scenario.start_at_s is not None else NOON_S
@@ -147,7 +152,10 @@ class Simulator:
 
     def _live(self) -> None:
         while not self._stopping.wait(TICK_S):
-            self.tick()
+            try:
+                self.tick()
+            except Exception:
+                _log.exception("the simulated site stumbled")
 
     def tick(self) -> None:
         """Bring everything up to now: due events, physics, what the devices publish."""
@@ -160,10 +168,9 @@ class Simulator:
             self._publish()
 
     def _publish(self) -> None:
-        for device in self._devices:
-            name = self.site.names[device.key]
-            if self.store.find(name) or name in self.store.dropped():
-                self.store.publish(name, device.update(self.site))
+        with self.store.lock:  # what one device says of another must hold until all have spoken
+            for device in self._devices:
+                self.store.publish(self.site.names[device.key], device.update(self.site))
 
     def _run_due(self, now_s: float) -> None:
         due = sorted(entry for entry in self._agenda if entry[0] <= now_s)

@@ -54,6 +54,11 @@ class Site:
         name = self.names.get(key)
         return name if name and self.store.find(name) else None
 
+    def instance(self, key: str) -> int:
+        """Return the DeviceInstance of the device `key`; 0 when it says none."""
+        found = self.store.find(self.names[key])
+        return int(found.values.get("DeviceInstance", 0)) if found else 0
+
 
 class Device(Protocol):
     """One service of the site."""

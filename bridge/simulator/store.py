@@ -109,18 +109,19 @@ class Store:
             raise KeyError(path)
         return below
 
+    def peek(self, name: str, path: str) -> Any:
+        """Return the value of a leaf as a device that listens to another sees it: `[]` when it is not there."""
+        try:
+            return self.value(name, path)
+        except KeyError:
+            return []
+
     def publish(self, name: str, values: Mapping[str, Any]) -> None:
         """Update what a device publishes; a service that is not there is ignored."""
         with self.lock:
             service = self._services.get(name)
             if service is not None:
                 service.values.update(values)
-
-    def withdraw(self, name: str, paths: Iterable[str]) -> None:
-        """Take leafs away for good, as a device does that re-registers its paths."""
-        with self.lock:
-            for path in paths:
-                self._services[name].values.pop(path, None)
 
     def pin(self, name: str, path: str, value: Any) -> None:
         """Make `path` answer `value` until `unpin`; an unknown service or path is created."""

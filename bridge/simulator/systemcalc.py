@@ -5,13 +5,14 @@ It sees what is on the bus: a device that was dropped or renamed shows here as o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from bridge.simulator.leafs import leafs
 from bridge.simulator.site import Site
 from bridge.simulator.store import Root
+from bridge.simulator.system_battery import battery_leafs
+from bridge.simulator.system_flows import ac_leafs, dc_leafs
 
 GRID, NOT_CONNECTED = 1, 240
 DISCHARGING, SUSTAIN = 256, 257
@@ -109,10 +110,9 @@ class System:
     root = Root.TREE
     textless = TEXTLESS
 
-    def __init__(self, serial: str, system_type: str, instances: Mapping[str, int]) -> None:
+    def __init__(self, serial: str, system_type: str) -> None:
         self._serial = serial
         self._system_type = system_type
-        self._instances = dict(instances)  # key of a device -> its DeviceInstance
 
     def leafs(self) -> dict[str, Any]:
         return {
@@ -125,137 +125,55 @@ class System:
     def update(self, site: Site) -> Mapping[str, Any]:
         return {
             **_timers(site),
-            **self._services(site),
-            **self._battery(site),
-            **_dc(site),
-            **_ac(site),
-            **self._inverter(site),
+            **_mapping(site),
+            **battery_leafs(site),
+            **dc_leafs(site),
+            **ac_leafs(site),
+            **_inverter(site),
             **_control(site),
         }
 
-    def _services(self, site: Site) -> dict[str, Any]:
-        """Return the map from class and instance to bus names; a device that went keeps its last name."""
-        return {
-            f"ServiceMapping/com_victronenergy_{name.split('.')[2]}_{instance}": name
-            for key, instance in self._instances.items()
-            if (name := site.service(key))
-        }
 
-    def _battery(self, site: Site) -> dict[str, Any]:
-        name = site.service("battery")
-        if name is None or not site.plant.has_bms:
-            return _no_battery(site, name)
-        battery = site.plant.battery
-        label = str(site.store.value(name, "/CustomName") or site.store.value(name, "/ProductName"))
-        instance = self._instances["battery"]
-        temperature = site.store.value(name, "/Dc/0/Temperature")
-        has_bms = name.rpartition(".")[2].startswith("socketcan")
-        state = 1 if battery.power_w > 30.0 else 2 if battery.power_w < -30.0 else 0
-        found = {
-            "id": name,
-            "name": label,
-            "instance": instance,
-            "active_battery_service": True,
-            "soc": round(battery.soc, 1),
-            "voltage": round(battery.voltage_v, 2),
-            "current": round(battery.current_a, 1),
-            "power": round(battery.power_w, 0),
-            "state": state,
-        }
-        service = f"com.victronenergy.battery/{instance}"
-        measurement = f"com_victronenergy_battery_{instance}/Dc/0"
-        return {
-            "Dc/Battery/Soc": site.store.value(name, "/Soc"),
-            "Dc/Battery/Voltage": site.store.value(name, "/Dc/0/Voltage"),
-            "Dc/Battery/Current": site.store.value(name, "/Dc/0/Current"),
-            "Dc/Battery/Power": site.store.value(name, "/Dc/0/Power"),
-            "Dc/Battery/State": state,
-            "Dc/Battery/TimeToGo": site.store.value(name, "/TimeToGo"),
-            "Dc/Battery/ConsumedAmphours": site.store.value(name, "/ConsumedAmphours"),
-            "Dc/Battery/ProductId": site.store.value(name, "/ProductId"),
-            "Dc/Battery/Capacity": battery.capacity_ah if has_bms else [],
-            "Dc/Battery/Temperature": temperature,
-            "Dc/Battery/TemperatureService": name if temperature != [] else [],
-            "Dc/Battery/BatteryService": name,
-            "Dc/Battery/VoltageService": name,
-            "Dc/Battery/ChargeVoltage": 56.0 if has_bms else [],
-            "ActiveBatteryService": service,
-            "ActiveBmsService": name if has_bms else [],
-            "ActiveBmsInstance": instance if has_bms else [],
-            "AvailableBmsServices": [{"name": label, "instance": instance}] if has_bms else [],
-            "AutoSelectedBatteryService": label,
-            "AutoSelectedBatteryMeasurement": measurement,
-            "AutoSelectedTemperatureService": label if temperature != [] else [],
-            "AvailableBatteryServices": json.dumps(
-                {"default": "Automatic", "nobattery": "No battery monitor", service: label}
-            ),
-            "AvailableBatteryMeasurements": {
-                "default": "Automatic",
-                "nobattery": "No battery monitor",
-                measurement: label,
-            },
-            "AvailableTemperatureServices": {
-                "default": "Automatic",
-                "nosensor": "No sensor",
-                f"{service}/Dc/0/Temperature": label,
-            },
-            "AvailableBatteries": json.dumps({service: {"name": label, "channel": None, "type": "battery"}}),
-            "Batteries": [found],
-            "Control/BmsParameters": int(has_bms),
-            "Control/EffectiveChargeVoltage": 56.0 if has_bms else [],
-        }
-
-    def _inverter(self, site: Site) -> dict[str, Any]:
-        key = "vebus" if "vebus" in self._instances else "acsystem" if "acsystem" in self._instances else ""
-        name = site.service(key) if key else None
-        if name is None:
-            return {"Ac/In/NumberOfAcInputs": 0, "Ac/HasAcLoads": 0} if not key else {}
-        source = GRID if site.plant.has_grid else NOT_CONNECTED
-        values: dict[str, Any] = {
-            "Ac/In/0/ServiceName": name,
-            "Ac/In/0/ServiceType": key,
-            "Ac/In/0/DeviceInstance": self._instances[key],
-            "Ac/In/0/VrmDeviceInstance": self._instances[key],
-            "Ac/In/0/Source": GRID,
-            "Ac/In/0/Connected": int(site.plant.has_grid),
-            "Ac/In/NumberOfAcInputs": 1,
-            "Ac/ActiveIn/ServiceType": key if site.plant.has_grid else [],
-            "Ac/ActiveIn/Source": source,
-            "Ac/ActiveIn/GridParallel": int(site.plant.has_grid),
-            "Ac/ActiveIn/FeedbackEnabled": int(site.plant.has_grid),
-        }
-        if key == "vebus":
-            values |= {
-                "VebusService": name,
-                "VebusInstance": self._instances[key],
-                "Devices/NumberOfVebusDevices": 1,
-            }
-        return values
+# Classes that systemcalc lists; what lives on the GX itself (platform, logger) it does not.
+_UNMAPPED = ("system", "platform", "logger", "ble", "switch", "acsystem")
 
 
-def _no_battery(site: Site, name: str | None) -> dict[str, Any]:
-    """Return what is left when no battery speaks: the inverter's voltage, if there is an inverter."""
-    leafs_gone = (
-        "Soc",
-        "Current",
-        "Power",
-        "State",
-        "TimeToGo",
-        "ConsumedAmphours",
-        "Temperature",
-        "TemperatureService",
-    )
-    service = site.service("vebus")
-    return {
-        **{f"Dc/Battery/{leaf}": [] for leaf in leafs_gone},
-        "Dc/Battery/Voltage": round(site.plant.battery.voltage_v, 2) if service else [],
-        "Dc/Battery/VoltageService": service or [],
-        "Dc/Battery/BatteryService": name or [],
-        "ActiveBmsService": [],
-        "ActiveBmsInstance": [],
-        "AvailableBmsServices": [],
-        "Batteries": [],
+def _mapping(site: Site) -> dict[str, Any]:
+    """Return the map from class and instance to bus names; a device that went keeps its last name."""
+    values = {}
+    for key in site.names:
+        kind, name = key.partition("/")[0], site.service(key)
+        if name and kind not in _UNMAPPED:
+            values[f"ServiceMapping/com_victronenergy_{kind}_{site.instance(key)}"] = name
+    return values
+
+
+def _inverter(site: Site) -> dict[str, Any]:
+    key = "vebus" if "vebus" in site.names else "acsystem" if "acsystem" in site.names else ""
+    name = site.service(key) if key else None
+    if name is None:
+        return {"Ac/In/NumberOfAcInputs": 0, "Ac/HasAcLoads": 0} if not key else {}
+    source = GRID if site.plant.has_grid else NOT_CONNECTED
+    values: dict[str, Any] = {
+        "Ac/In/0/ServiceName": name,
+        "Ac/In/0/ServiceType": key,
+        "Ac/In/0/DeviceInstance": site.instance(key),
+        "Ac/In/0/VrmDeviceInstance": site.instance(key),
+        "Ac/In/0/Source": GRID,
+        "Ac/In/0/Connected": int(site.plant.has_grid),
+        "Ac/In/NumberOfAcInputs": 1,
+        "Ac/ActiveIn/ServiceType": key if site.plant.has_grid else [],
+        "Ac/ActiveIn/Source": source,
+        "Ac/ActiveIn/GridParallel": int(site.plant.has_grid),
+        "Ac/ActiveIn/FeedbackEnabled": int(site.plant.has_grid),
     }
+    if key == "vebus":
+        values |= {
+            "VebusService": name,
+            "VebusInstance": site.instance(key),
+            "Devices/NumberOfVebusDevices": 1,
+        }
+    return values
 
 
 def _timers(site: Site) -> dict[str, Any]:
@@ -263,64 +181,6 @@ def _timers(site: Site) -> dict[str, Any]:
     if not site.plant.houses:
         return {"Timers/TimeOff": up_s}
     return {"Timers/TimeOnGrid" if site.plant.has_grid else "Timers/TimeOnInverter": up_s}
-
-
-def _dc(site: Site) -> dict[str, Any]:
-    flow = site.plant.flow
-    volts = site.plant.battery.voltage_v
-    chargers = [key for key in site.names if key.startswith("solarcharger/") and site.service(key)]
-    inverter_w = -sum(phase.inverter_dc_w for phase in flow.phases)
-    has_vebus = site.service("vebus") is not None
-    return {
-        "Dc/Pv/Power": round(flow.dc_pv_w, 1) if chargers or _has_rs(site) else [],
-        "Dc/Pv/Current": round(flow.dc_pv_w / volts, 2) if chargers else [],
-        "Dc/System/Power": round(flow.dc_load_w, 1) if flow.dc_load_w else [],
-        "Dc/System/Current": round(flow.dc_load_w / volts, 2) if flow.dc_load_w else [],
-        "Dc/System/MeasurementType": 0 if flow.dc_load_w else [],
-        "Dc/Vebus/Power": round(inverter_w) if has_vebus else [],
-        "Dc/Vebus/Current": round(inverter_w / volts, 1) if has_vebus else [],
-        "Dc/InverterCharger/Power": round(inverter_w) if flow.phases else [],
-        "Dc/InverterCharger/Current": round(inverter_w / volts, 1) if flow.phases else [],
-    }
-
-
-def _has_rs(site: Site) -> bool:
-    return any(key.startswith("multi/") for key in site.names)
-
-
-def _ac(site: Site) -> dict[str, Any]:
-    flow = site.plant.flow
-    count = len(flow.phases)
-    if not count:
-        return {}
-    has_meter = site.service("grid") is not None
-    is_tied = flow.has_grid
-    has_ac_pv = site.service("pvinverter") is not None
-    values: dict[str, Any] = {
-        "Ac/Grid/NumberOfPhases": count if is_tied else [],
-        "Ac/Grid/ProductId": 45058 if has_meter and is_tied else [],
-        "Ac/Grid/DeviceType": 71 if has_meter and is_tied else [],
-        "Ac/ActiveIn/NumberOfPhases": count if is_tied else [],
-        "Ac/Consumption/NumberOfPhases": count,
-        "Ac/ConsumptionOnOutput/NumberOfPhases": count,
-        "Ac/ConsumptionOnInput/NumberOfPhases": count if is_tied else [],
-        "Ac/PvOnGrid/NumberOfPhases": count if has_ac_pv else [],
-        "PvInvertersProductIds": [41285] if has_ac_pv else [],
-    }
-    for number, phase in enumerate(flow.phases, 1):
-        volts = phase.out_v
-        watts = {
-            "Grid": phase.grid_w if is_tied else None,
-            "ActiveIn": phase.load_out_w - phase.inverter_w if is_tied else None,
-            "Consumption": phase.load_out_w + phase.load_in_w,
-            "ConsumptionOnOutput": phase.load_out_w,
-            "ConsumptionOnInput": phase.load_in_w if is_tied else None,
-            "PvOnGrid": phase.ac_pv_w if has_ac_pv else None,
-        }
-        for group, power_w in watts.items():
-            values[f"Ac/{group}/L{number}/Power"] = [] if power_w is None else round(power_w, 1)
-            values[f"Ac/{group}/L{number}/Current"] = [] if power_w is None else round(power_w / volts, 2)
-    return values
 
 
 def _control(site: Site) -> dict[str, Any]:

@@ -57,11 +57,7 @@ def ess(seed: int) -> Layout:
         Logger(),
         Still("ble", "com.victronenergy.ble", BLE_LEAFS),
         Still("switch", SWITCH_SERVICE, SWITCH_LEAFS, Root.FLAT),
-        System(
-            serial(1, seed),
-            "ESS",
-            {"vebus": 276, "battery": 512, "grid": 30, "solarcharger/278": 278, "solarcharger/279": 279},
-        ),
+        System(serial(1, seed), "ESS"),
     )
     return Layout(plant, devices)
 
@@ -87,11 +83,7 @@ def three_phase(seed: int) -> Layout:
         PvInverter(),
         Hub4(),
         Logger(),
-        System(
-            serial(3, seed),
-            "ESS",
-            {"acsystem": 0, "battery": 512, "grid": 30, "pvinverter": 20, "multi/0": 0, "multi/1": 1, "multi/2": 2},
-        ),
+        System(serial(3, seed), "ESS"),
     )
     return Layout(plant, devices)
 
@@ -106,7 +98,7 @@ def dc_only(seed: int) -> Layout:
         Shunt(),
         Mppt(0, "ttyO0", 257, "HQ0000SIM09"),
         Logger(),
-        System(serial(0, seed), "", {"battery": 256, "solarcharger/257": 257}),
+        System(serial(0, seed), ""),
     )
     return Layout(plant, devices)
 
