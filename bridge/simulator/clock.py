@@ -23,12 +23,12 @@ class GxClock:
 
     def uptime_s(self) -> float:
         """Return the seconds since the last boot."""
-        return time.monotonic() - self._booted_at
+        return max(0.0, time.monotonic() - self._booted_at)
 
-    def boot(self) -> None:
-        """Start at 1970-01-01 00:00:10 with an uptime of zero."""
-        self._lag_s = time.time() - 10.0
-        self._booted_at = time.monotonic()
+    def boot(self, in_s: float) -> None:
+        """Be up `in_s` seconds from now, at 1970-01-01 00:00:10 and with an uptime of zero."""
+        self._lag_s = time.time() + in_s - 10.0
+        self._booted_at = time.monotonic() + in_s
 
     def set_right(self) -> None:
         """Step to the real time, as NTP does once there is a network."""

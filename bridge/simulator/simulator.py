@@ -249,13 +249,13 @@ class Simulator:
             clock_s: seconds after which the clock, which wakes up in 1970, is set.
         """
         self.down(down_s)
+        self.clock.boot(down_s)  # now: the port may open before the time thread wakes up
+        self.api.started_at = self.clock.now() + down_s
         self.later(down_s, lambda: self._boot(gap_s, clock_s))
         for name in self.store.names():
             self.drop(name)
 
     def _boot(self, gap_s: float, clock_s: float) -> None:
-        self.clock.boot()
-        self.api.started_at = self.clock.now()
         self.later(clock_s, self.clock.set_right)
         first = [self.site.names[key] for key in _FIRST_AT_BOOT if key in self.site.names]
         order = first + [name for name in self.store.dropped() if name not in first]
