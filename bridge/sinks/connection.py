@@ -22,22 +22,17 @@ from time import monotonic
 from typing import Any, NamedTuple, cast
 
 from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import MQTTException, Properties  # type: ignore[attr-defined]
 
 from bridge.model import Message
 from bridge.sinks.base import Request
 from bridge.sinks.broker import BrokerOptions, End, Ending, Limits, goodbye, login_answer
+from bridge.sinks.client import connect, make_client
 from bridge.sinks.dialing import Wake
 from bridge.sinks.properties import Packed
-from bridge.sinks.reconnect import MQTT_5
-from bridge.sinks.tls import make_context
 
 MAX_REQUEST_BYTES = 65_536
 _MAX_INBOX = 1_000
-_LARGEST_INCOMING = 1 << 20  # told to the broker on MQTT 5
-_SESSION_S = 60  # the broker keeps our subscriptions, and so the requests, over a short cut; must exceed the will delay
 _KEEPALIVE_TIMEOUT = 141
 # What paho lets out of its parser for a broken packet; 2.1 has no exception of its own for it.
 _GARBLED = (ValueError, LookupError, struct.error, MQTTException)
@@ -81,61 +76,23 @@ class Connection:
         self._heard_at = self._opened_at
         self._selector = selectors.DefaultSelector()
         self._selector.register(wake, selectors.EVENT_READ)
-        self._client = self._make_client(will, last_limits)
+        self._client = make_client(options, version, will, last_limits)
+        self._set_callbacks()
 
     # -- opening and closing
 
-    def _make_client(self, will: Message, last_limits: Limits) -> Client:
-        options = self._options
-        is_5 = self.version == MQTT_5
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=options.client_id,
-            clean_session=None if is_5 else True,
-            protocol=MQTTProtocolVersion.MQTTv5 if is_5 else MQTTProtocolVersion.MQTTv311,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = options.connect_timeout_s
-        client.max_inflight_messages = 65_535  # the window is ours, and smaller
-        if options.username:
-            client.username_pw_set(options.username, options.password or None)
-        qos = min(1, last_limits.qos)
-        client.will_set(will.topic, will.payload, qos, last_limits.retain, self._will_properties() if is_5 else None)
-        client.on_socket_open = _set_nodelay
+    def _set_callbacks(self) -> None:
+        client = self._client
         client.on_socket_close = self._on_socket_close
-        client.on_socket_register_write = _leave_writing_to_us
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
-        return client
-
-    def _will_properties(self) -> Properties:
-        properties = _new_properties(PacketTypes.WILLMESSAGE)
-        properties.WillDelayInterval = self._options.will_delay_s
-        properties.PayloadFormatIndicator = 1
-        properties.ContentType = "text/plain"
-        return properties
 
     def open(self) -> None:
-        """Connect the socket and send the login. Blocks up to the connect timeout, and for name lookup.
-
-        Raises:
-            OSError, ValueError, SinkError: see `broker.no_connection`.
-        """
-        options = self._options
-        if options.tls is not None:
-            self._client.tls_set_context(make_context(options.tls))
-            self._client.tls_insecure_set(options.tls.is_insecure)
-        if self.version != MQTT_5:
-            self._client.connect(options.host, options.port, options.keepalive_s)
-            return
-        properties = _new_properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = _SESSION_S
-        properties.MaximumPacketSize = _LARGEST_INCOMING
-        # Resuming the session also keeps the will of a connection that was cut just now from being sent.
-        self._client.connect(options.host, options.port, options.keepalive_s, clean_start=False, properties=properties)
+        """Connect the socket and send the login. Blocks: see `client.connect`."""
+        connect(self._client, self._options, self.version)
 
     def begin(self) -> None:
         """Start to watch the socket that `open` has opened."""
@@ -344,16 +301,3 @@ class Connection:
                 getattr(properties, "CorrelationData", b""),
             )
         )
-
-
-def _new_properties(packet_type: int) -> Properties:
-    return Properties(packet_type)  # type: ignore[no-untyped-call]
-
-
-def _set_nodelay(_client: Client, _data: Any, sock: Any) -> None:
-    # Nagle's algorithm would hold the second write of a burst back until the first is acknowledged: 42 ms.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _leave_writing_to_us(_client: Client, _data: Any, _sock: Any) -> None:
-    """Exist, so that paho does not write by itself on each publish."""

@@ -84,7 +84,8 @@ class Dial:
         try:
             self._connect()
         except Exception as error:  # a thread's top: told to whoever waits
-            self.error = error
+            # The traceback holds the frames and so the half-open socket, which nobody else would close.
+            self.error = error.with_traceback(None)
         with self._lock:
             self.is_done = True
             if self.is_given_up:

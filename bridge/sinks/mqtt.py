@@ -3,7 +3,7 @@
 `publish` only puts messages into the queue and wakes the thread once; no broker can block the caller. The thread:
 
     dial ----> login ----> serve ----> ended ----> pause ----> dial ...
-    (Dial)     (Connection)  (Feeder)   (Suspects, Version, Backoff learn from it)
+    (Dial)     (Connection)  (Feeder)   (Trouble learns from it)
 
 Laws: state is the latest value per topic and is sent again after every login; an event stays until the broker has
 acknowledged it; nothing here raises for what a broker does; the same trouble is logged once.
@@ -12,7 +12,6 @@ acknowledged it; nothing here raises for what a broker does; the same trouble is
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event, Thread
@@ -22,27 +21,20 @@ from paho.mqtt.client import topic_matches_sub
 
 from bridge.model import Message
 from bridge.sinks.base import Request
-from bridge.sinks.broker import NO_QOS1, NO_RETAIN, BrokerOptions, End, Ending, Limits, no_connection
+from bridge.sinks.broker import BrokerOptions, End, Ending, no_connection
 from bridge.sinks.connection import Connection
 from bridge.sinks.dialing import Dial, Wake
-from bridge.sinks.feeding import Feeder, Refusal, key_of
+from bridge.sinks.feeding import Feeder, key_of
 from bridge.sinks.packets import Encoder
 from bridge.sinks.properties import PropertyPacker
 from bridge.sinks.queue import Queue
-from bridge.sinks.reconnect import MQTT_5, Backoff, Version
-from bridge.sinks.suspects import Suspects
+from bridge.sinks.reconnect import MQTT_5
+from bridge.sinks.trouble import Trouble
 
 __all__ = ["BrokerOptions", "MqttSink"]
 
 _log = logging.getLogger(__name__)
 _GOODBYE_S = 0.5  # kept of the time to stop for the farewell and its acknowledgement
-_MAX_LOGGED_TOPICS = 1_000
-_FORGET_ERROR_S = 120.0
-_CLINGING = (End.TAKEN_OVER, End.CLOSED)  # come back right after a login that worked, so they stay in `last_error`
-_PROBABLY_TAKEN_OVER = (
-    "The broker hangs up again and again: probably another client uses the id {id} and throws this one out; "
-    "give each bridge a broker.client_id of its own."
-)
 _STEADY_BASE = time.time() - time.monotonic()
 Handler = Callable[[Request], None]
 
@@ -82,12 +74,9 @@ class MqttSink:
         self._clock = clock
         self._queue = Queue(options.max_topics, options.max_events)
         self._packer = PropertyPacker()
-        self._suspects = Suspects()
-        encoder = Encoder(self._packer)
-        self._feeder = Feeder(self._queue, encoder, self._suspects, clock, self._settle, self._note_refusal)
-        self._backoff = Backoff(options.retry_min_s, options.retry_max_s, random.random)
-        self._version = Version(options.protocol)
-        self._limits = Limits()
+        self._trouble = Trouble(options)
+        encoder, suspects = Encoder(self._packer), self._trouble.suspects
+        self._feeder = Feeder(self._queue, encoder, suspects, clock, self._settle, self._trouble.note_refusal)
         self._wake = Wake()
         self._stopping = Event()
         self._deadline = 0.0
@@ -98,14 +87,9 @@ class MqttSink:
         self._dial: Dial | None = None
         self._thread: Thread | None = None
         self._connects = 0
-        self._takeovers = 0
         self._handler_errors = 0
         self._refused_requests = 0
-        self._last_error = ""
-        self._logged_error = ""
-        self._error_end = End.STOPPED
         self._last_ack_at: float | None = None
-        self._logged_topics: set[str] = set()
 
     @property
     def wall_offset_s(self) -> float:
@@ -165,12 +149,12 @@ class MqttSink:
             "published": self._feeder.published,
             "dropped": sizes["dropped"] + sum(dropped.values()) + self._queue.expired,
             "rejected": self._feeder.rejected,
-            "parked": len(self._suspects.parked),
+            "parked": len(self._trouble.suspects.parked),
             "reconnects": max(0, self._connects - 1),
-            "takeovers": self._takeovers,
+            "takeovers": self._trouble.takeovers,
             "refused_requests": self._refused_requests,
             "handler_errors": self._handler_errors,
-            "last_error": self._last_error,
+            "last_error": self._trouble.last_error,
             "last_ack_age_s": self._ack_age_s(),
         }
 
@@ -186,7 +170,7 @@ class MqttSink:
                 ending, lasted_s = self._one_connection()
                 self._queue.disconnected()
                 if not self._stopping.is_set():
-                    self._pause(self._learn(ending, lasted_s))
+                    self._pause(self._trouble.pause_s(ending, lasted_s))
         finally:
             self._wake.close()
 
@@ -194,8 +178,8 @@ class MqttSink:
         """Dial, log in, serve; return how it ended and how long after the login."""
         if self._dial is not None and self._dial.is_alive:
             return Ending(End.UNREACHABLE, f"Connecting to {self._options.host} hangs: check network and DNS."), 0.0
-        version = self._version.number(time.monotonic())
-        connection = Connection(self._options, version, self._will, self._limits, self._wake)
+        trouble = self._trouble
+        connection = Connection(self._options, trouble.version(), self._will, trouble.limits, self._wake)
         try:
             ending = self._open(connection) or self._serve(connection)
         except Exception as error:  # a thread's top: our own fault must not end the thread
@@ -205,8 +189,7 @@ class MqttSink:
         if self._dial is None or not self._dial.is_given_up:
             connection.close()
         lasted_s = time.monotonic() - connection.connected_at if connection.connected_at else 0.0
-        in_flight = [key_of(item) for item in connection.flying()]
-        self._note_parked(self._suspects.ended(ending.end, lasted_s, in_flight, time.monotonic()))
+        trouble.blame(ending, lasted_s, [key_of(item) for item in connection.flying()])
         return ending, lasted_s
 
     def _open(self, connection: Connection) -> Ending | None:
@@ -231,7 +214,7 @@ class MqttSink:
             self._work(connection, self._tick_s())
             if time.monotonic() >= next_check:
                 next_check = time.monotonic() + self._tick_s()
-                self._forget_error(connection)
+                self._trouble.lasted(time.monotonic() - connection.connected_at if connection.limits else 0.0)
                 connection.check()
         if connection.ending is None:
             self._farewell(connection)
@@ -252,11 +235,9 @@ class MqttSink:
 
     def _logged_in(self, connection: Connection) -> None:
         self._connects += 1
-        self._version.connected()
         self._subscribed = 0
         self._feeder.connected(connection, self._options.window, self._births())
-        if self._error_end not in _CLINGING:
-            self._last_error = ""
+        self._trouble.connected()
         options = self._options
         _log.info("Connected to %s:%s with MQTT %s.", options.host, options.port, _version_name(connection.version))
 
@@ -318,8 +299,6 @@ class MqttSink:
                 return True
         return False
 
-    # -- what went wrong
-
     def _pause(self, pause_s: float) -> None:
         until = time.monotonic() + pause_s
         while not self._stopping.is_set():
@@ -327,40 +306,6 @@ class MqttSink:
             if left_s <= 0:
                 return
             self._wake.wait(left_s)
-
-    def _learn(self, ending: Ending, lasted_s: float) -> float:
-        """Draw the conclusions from an ending; return how long to wait before the next attempt."""
-        if ending.end is End.CLOSED and self._suspects.is_taken_over:
-            ending = Ending(End.TAKEN_OVER, _PROBABLY_TAKEN_OVER.format(id=self._options.client_id))
-        if ending.code == NO_RETAIN:
-            self._limits = self._limits._replace(retain=False)
-        elif ending.code == NO_QOS1:
-            self._limits = self._limits._replace(qos=0)
-        self._takeovers += ending.end is End.TAKEN_OVER
-        self._version.ended(ending.end, time.monotonic())
-        self._error_end = ending.end
-        self._last_error = ending.sentence
-        if ending.sentence != self._logged_error:
-            self._logged_error = ending.sentence
-            _log.warning("%s", ending.sentence)
-        return self._backoff.pause_s(ending.end, lasted_s)
-
-    def _forget_error(self, connection: Connection) -> None:
-        """Let the same trouble be news again once a connection has lasted."""
-        if connection.connected_at and time.monotonic() - connection.connected_at >= _FORGET_ERROR_S:
-            self._last_error = self._logged_error = ""
-            self._error_end = End.STOPPED
-
-    def _note_refusal(self, refusal: Refusal) -> None:
-        if refusal.topic in self._logged_topics or len(self._logged_topics) >= _MAX_LOGGED_TOPICS:
-            return
-        self._logged_topics.add(refusal.topic)
-        _log.warning("A message on %s was not delivered: %s.", refusal.topic, refusal.reason)
-
-    def _note_parked(self, key: object) -> None:
-        if key is not None:
-            topic = key.topic if isinstance(key, Message) else key
-            _log.error("The broker hangs up whenever a message on %s is sent; it is not sent any more.", topic)
 
     def _settle(self, message: Message) -> None:
         try:

@@ -10,7 +10,7 @@ Source: MQTT 3.1.1 and 5.0, section 3.3.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from math import ceil
 
 from bridge.model import Message
@@ -45,20 +45,26 @@ class Encoder:
         self._packer = packer
         self._topics: dict[str, bytes] = {}
 
-    def encode(self, messages: Iterable[Message], now: float) -> bytes:
+    def encode(self, messages: Sequence[Message], now: float) -> bytes:
         """Return the QoS 0 packets of `messages`, those that may be sent at all. `now` is the steady clock."""
         topics = self._topics
         parts: list[bytes] = []
+        blocks: dict[tuple[int, float], bytes | None] = {}  # what messages of one page and unit have in common
         for message in messages:
             topic = topics.get(message.topic) or self.topic_field(message.topic)
             if not topic:
                 self._complain(message, INVALID)
                 continue
-            left_s = self.expiry_left_s(message, now)
-            if left_s < 0:
+            key = (id(message.meta), message.at)  # the messages keep their metas alive, so an id is not used twice
+            if key in blocks and message.code is None:
+                properties = blocks[key]
+            else:
+                properties = self._block(message, now)
+                if message.code is None:
+                    blocks[key] = properties
+            if properties is None:
                 self._complain(message, EXPIRED)
                 continue
-            properties = self._packer.pack(message, left_s) if self.has_properties else b""
             payload = payload_bytes(message.payload)
             size = len(topic) + len(properties) + len(payload)
             if size > self.largest_packet - 5:
@@ -68,6 +74,13 @@ class Encoder:
             parts += (head, variable_length(size), topic, properties, payload)
         self.encoded += len(parts) // 5
         return b"".join(parts)
+
+    def _block(self, message: Message, now: float) -> bytes | None:
+        """Return the property block of `message`, None when it is too old."""
+        left_s = self.expiry_left_s(message, now)
+        if left_s < 0:
+            return None
+        return self._packer.pack(message, left_s) if self.has_properties else b""
 
     def check(self, message: Message, payload: bytes, properties: bytes) -> bool:
         """Return whether a QoS 1 packet of these parts may be sent; complain when not."""
