@@ -16,12 +16,13 @@ from bridge.files.archive import pack
 from bridge.files.config_file import read_config
 from bridge.files.extra import Extra
 from bridge.files.gather import gather
-from bridge.files.jobs import Job
+from bridge.files.jobs import SiteChoice, job_of
+from bridge.files.site_checks import config_document, site_faults
 from bridge.files.yaml_text import Document, Marks
 
 
 def main() -> int:
-    """Do one task: {"key": …, "config": file} or {"key": …, "packs": [files], "extras": [files]}."""
+    """Do one task: {"key": …, "config": file} or {"key": …, "sites": [choices], "file": config file or ""}."""
     task = json.load(sys.stdin)
     try:
         values = _config(task["config"]) if "config" in task else _rules(task)
@@ -41,9 +42,11 @@ def _config(file: str) -> dict[str, Any]:
 
 
 def _rules(task: dict[str, Any]) -> dict[str, Any]:
-    found = gather(Job(tuple(task["packs"]), tuple(task["extras"])))
-    if found.errors:
-        raise ConfigErrors(found.errors)
+    choices = [SiteChoice(*choice) for choice in task["sites"]]
+    found = gather(job_of(choices))
+    errors = found.errors or site_faults(choices, found, config_document(task["file"]))
+    if errors:
+        raise ConfigErrors(errors)
     values: dict[str, Any] = {f"catalogue/{name}": document for name, document in found.catalogue.items()}
     values |= {f"pack/{document.file}": _pack(document) for document in found.packs}
     values |= {f"extra/{extra.file}": _extra(extra) for extra in found.extras}

@@ -20,7 +20,7 @@ from bridge import __version__
 from bridge.errors import ConfigError, ConfigErrors
 from bridge.files import paths
 from bridge.files.archive import Archive, unpack
-from bridge.files.jobs import job_of, pack_files
+from bridge.files.jobs import choice_of, job_of, pack_files
 from bridge.files.settings import Settings, Site, load_settings, state_directory
 from bridge.files.state import write_whole
 
@@ -118,9 +118,10 @@ def load_compiled(settings: Settings, cache: Path) -> Compiled:
     Raises:
         ConfigErrors: all their faults.
     """
-    job = job_of(settings.sites)
+    choices = [choice_of(site) for site in settings.sites]
+    job = job_of(choices)
     inputs = [*paths.catalogue_directory().glob("*.yaml"), *map(Path, (*job.packs, *job.extras))]
-    task = {"packs": job.packs, "extras": job.extras}
+    task = {"sites": choices, "file": settings.file}
     return Compiled(_load(task, [*inputs, *paths.schemas_directory().glob("*.json")], cache / "rules.cache"))
 
 

@@ -1,32 +1,61 @@
-"""What has to be read for which site: the files of rule packs and extra documents.
+"""What a site chooses of catalogue and rules, and which files must be read for it.
 
-Law: light; `run` imports it.
+Law: light; `run` imports it. A choice holds no more than the checks need, and all of it is JSON, so that it can be
+handed to a child process and be part of a cache's key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from bridge.files import paths
 from bridge.files.settings_records import Site
 
 
+class SiteChoice(NamedTuple):
+    """What one site names of catalogue and rules. Files are absolute."""
+
+    packs: list[str]
+    extras: list[str]
+    points: list[str]  # dotted, that have an interval
+    classes: list[str]  # that have an interval
+    deadbands: list[str]  # dotted points
+    params: Mapping[str, Mapping[str, Any]]
+    profile: Mapping[str, Any]
+    disable: list[str]
+
+
 class Job(NamedTuple):
     """What is to be read: rule packs and extra documents, as files, each once."""
 
-    packs: tuple[str, ...]
-    extras: tuple[str, ...]
+    packs: list[str]
+    extras: list[str]
 
 
-def job_of(sites: Sequence[Site]) -> Job:
+def choice_of(site: Site) -> SiteChoice:
+    """Return what a site chooses."""
+    return SiteChoice(
+        pack_files(site),
+        list(site.extra),
+        list(site.intervals.points_s),
+        list(site.intervals.classes_s),
+        list(site.publish.deadband),
+        site.rules.params,
+        site.profile,
+        sorted(site.rules.disable),
+    )
+
+
+def job_of(choices: Iterable[SiteChoice]) -> Job:
     """Return what sites need, in the order in which they name it."""
-    packs = [file for site in sites for file in pack_files(site)]
-    extras = [file for site in sites for file in site.extra]
-    return Job(tuple(dict.fromkeys(packs)), tuple(dict.fromkeys(extras)))
+    choices = list(choices)
+    packs = [file for choice in choices for file in choice.packs]
+    extras = [file for choice in choices for file in choice.extras]
+    return Job(list(dict.fromkeys(packs)), list(dict.fromkeys(extras)))
 
 
-def pack_files(site: Site) -> tuple[str, ...]:
+def pack_files(site: Site) -> list[str]:
     """Return the files of a site's rule packs: those of the program, then the user's own."""
     directory = paths.rules_directory()
-    return (*(str(directory / f"{name}.yaml") for name in site.rules.packs), *site.rules.files)
+    return [*(str(directory / f"{name}.yaml") for name in site.rules.packs), *site.rules.files]
