@@ -1,0 +1,327 @@
+"""What people hear of alerts: events, and what withholds them.
+
+Law: an alert that was announced is always told to be over; nothing is told twice; every event takes the next `seq`.
+
+After each moment `settle` compares what an alert is with what was said of it and says the difference:
+
+    it fires, not announced    `firing`, unless silenced, inhibited, or flapping and told so
+    it is over, announced      `resolved`, unless flapping: then when it has become quiet
+    announced, silence begins  `silenced`;  the silence ends, still firing: `unsilenced`
+
+Reminders and escalation are told of what is announced and neither acknowledged, silenced, inhibited nor flapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from math import inf
+from typing import Any, NamedTuple
+
+from bridge.core.alerts import AlertState, as_shown
+from bridge.core.compile import WALL, Code
+from bridge.core.store import Store
+from bridge.errors import RuleError
+from bridge.model import Alert, Device, Event, Value
+
+FLAPPING_FIRINGS, FLAPPING_WITHIN_S, FLAPPING_QUIET_S = 5, 3600.0, 1800.0  # rules.md section 4
+MAX_SILENCES = 100
+MATCHERS = ("alert", "severity", "site", "device", "labels")
+
+
+class Silence(NamedTuple):
+    """Alerts that match are not told of until `until` (steady time)."""
+
+    id: int
+    matcher: dict[str, Any]
+    until: float
+    comment: str
+
+
+class Announcer:
+    """Turns what happened to alerts into events. Knows silences, inhibition and flapping of one site."""
+
+    def __init__(self, site: str, store: Store, read: Callable[[AlertState, Code], Any]) -> None:
+        self._site = site
+        self._store = store
+        self._read = read
+        self.seq = 0
+        self.silences: dict[int, Silence] = {}
+        self.next_silence = 1
+        self.by_rule: dict[int, list[AlertState]] = {}  # alerts by the order of their rule
+        self.inhibits: dict[int, list[int]] = {}  # rule -> rules that it makes redundant
+        self.events: list[Event] = []
+        self.changed: dict[str, AlertState] = {}
+
+    def _wall(self, at: float) -> float:
+        return at + float(self._store.values[WALL])
+
+    # -- what happened --------------------------------------------------------------------------------------------
+
+    def settle(self, moved: Iterable[AlertState], now: float) -> None:
+        """Take alerts whose phase changed at `now` and say what is to be said."""
+        alerts = {alert.id: alert for alert in moved}
+        for alert in sorted(alerts.values(), key=_order):
+            self._note(alert, now)
+        affected = [other for alert in alerts.values() for other in self._inhibited_by(alert)]
+        for alert in affected:
+            alerts[alert.id] = alert
+        for alert in sorted(alerts.values(), key=_order):
+            self.reconcile(alert, now)
+
+    def _note(self, alert: AlertState, now: float) -> None:
+        """Keep the books of a phase that began."""
+        self.changed[alert.id] = alert
+        alert.since = self._wall(now)
+        if alert.is_firing and alert.ended_at >= alert.fired_at:
+            self._fired(alert, now)
+        elif not alert.is_firing and alert.fired_at > alert.ended_at:
+            alert.ended_at = now
+            alert.remind_at = alert.escalate_at = inf
+            self._unrest(alert, now)
+        if alert.is_idle and not alert.announced:
+            alert.forget_value()
+
+    def _fired(self, alert: AlertState, now: float) -> None:
+        alert.fired_at, alert.ended_at = now, -inf
+        if not alert.announced:
+            alert.starts_at, alert.began_at = self._wall(now), now
+            alert.value_at_firing = alert.value()
+        alert.escalated = False
+        alert.escalate_at = now + alert.rule.escalate_s if alert.rule.escalate_s else inf
+        alert.silenced = self._silence_of(alert) is not None
+        alert.inhibited = self._is_inhibited(alert)
+        alert.firings = (*(at for at in alert.firings if at > now - FLAPPING_WITHIN_S), now)[-FLAPPING_FIRINGS:]
+        if len(alert.firings) == FLAPPING_FIRINGS:
+            alert.flapping = True
+        self._unrest(alert, now)
+
+    def _unrest(self, alert: AlertState, now: float) -> None:
+        if alert.flapping:
+            alert.quiet_until = now + FLAPPING_QUIET_S
+
+    def reconcile(self, alert: AlertState, now: float) -> None:
+        """Say what an alert is, where that differs from what was said."""
+        if not alert.is_firing:
+            self._tell_end(alert, now)
+            return
+        is_inhibited = self._is_inhibited(alert)
+        if is_inhibited != alert.inhibited:
+            alert.inhibited = is_inhibited
+            self.changed[alert.id] = alert
+        if not alert.announced:
+            self._tell_start(alert, now)
+        elif alert.silenced != alert.told_silenced:
+            alert.told_silenced = alert.silenced
+            silence = self._silence_of(alert)
+            self._say("silenced" if silence else "unsilenced", alert, now, silence.comment if silence else "")
+
+    def _tell_start(self, alert: AlertState, now: float) -> None:
+        if alert.silenced or alert.inhibited or (alert.flapping and alert.flap_told):
+            return
+        alert.announced = True
+        alert.flap_told = alert.flapping
+        alert.remind_at = now + alert.rule.repeat_s if alert.rule.repeat_s else inf
+        self._say("firing", alert, now, "flapping: it comes and goes" if alert.flapping else "")
+
+    def _tell_end(self, alert: AlertState, now: float) -> None:
+        if alert.flapping:
+            return
+        if alert.announced:
+            self._say("resolved", alert, now)
+        alert.announced = alert.acknowledged = alert.told_silenced = alert.silenced = alert.inhibited = False
+        alert.escalated = False
+        if alert.is_idle:
+            alert.forget_value()
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def ring(self, alert: AlertState, now: float) -> None:
+        """Do what is due of an alert besides its phase: reminder, escalation, end of flapping."""
+        if alert.remind_at <= now:
+            alert.remind_at += alert.rule.repeat_s * (1 + (now - alert.remind_at) // alert.rule.repeat_s)
+            if self._is_open(alert):
+                self._say("reminder", alert, now)
+        if alert.escalate_at <= now:
+            self._escalate(alert, now)
+        if alert.quiet_until <= now:
+            alert.quiet_until = inf
+            alert.flapping = alert.flap_told = False
+            alert.firings = ()
+            self.changed[alert.id] = alert
+            self.reconcile(alert, now)
+
+    def _escalate(self, alert: AlertState, now: float) -> None:
+        alert.escalate_at = inf
+        if alert.acknowledged:
+            return
+        alert.escalated = True
+        self.changed[alert.id] = alert
+        if self._is_open(alert):
+            self._say("escalated", alert, now)
+
+    def _is_open(self, alert: AlertState) -> bool:
+        """Announced, and nothing keeps it quiet."""
+        quiet = alert.acknowledged or alert.silenced or alert.inhibited or alert.flapping
+        return alert.is_firing and alert.announced and not quiet
+
+    # -- people ---------------------------------------------------------------------------------------------------
+
+    def acknowledge(self, alert: AlertState, now: float, comment: str) -> None:
+        """Stop reminders and escalation of a firing alert."""
+        if alert.acknowledged:
+            return
+        alert.acknowledged = True
+        self.changed[alert.id] = alert
+        if alert.announced:
+            self._say("acknowledged", alert, now, comment)
+
+    def unacknowledge(self, alert: AlertState, now: float) -> None:
+        """Let reminders and escalation go on."""
+        if not alert.acknowledged:
+            return
+        alert.acknowledged = False
+        self.changed[alert.id] = alert
+        escalate_s = alert.rule.escalate_s
+        if escalate_s and not alert.escalated and alert.escalate_at == inf:
+            alert.escalate_at = max(now, alert.fired_at + escalate_s)
+            if alert.escalate_at <= now:
+                self._escalate(alert, now)
+
+    def silence(self, matcher: Mapping[str, Any], until: float, comment: str) -> Silence:
+        """Begin a silence.
+
+        Raises:
+            RuleError: the matcher names what no alert has, or there are too many silences.
+        """
+        for key in matcher:
+            if key not in MATCHERS:
+                raise RuleError(f'a silence matches by {", ".join(MATCHERS)}, not by "{key}"')
+        if not isinstance(matcher.get("labels", {}), Mapping):
+            raise RuleError("labels of a silence are a map of names to values")
+        if len(self.silences) >= MAX_SILENCES:
+            raise RuleError(f"there are {MAX_SILENCES} silences already; end one first")
+        silence = Silence(self.next_silence, dict(matcher), until, comment)
+        self.next_silence += 1
+        self.silences[silence.id] = silence
+        return silence
+
+    def apply_silences(self, now: float) -> None:
+        """Say what silences that began or ended at `now` change."""
+        self.silences = {key: one for key, one in self.silences.items() if one.until > now}
+        for order in sorted(self.by_rule):
+            for alert in self.by_rule[order]:
+                is_silenced = alert.is_firing and self._silence_of(alert) is not None
+                if is_silenced != alert.silenced:
+                    alert.silenced = is_silenced
+                    self.changed[alert.id] = alert
+                    self.reconcile(alert, now)
+
+    def _silence_of(self, alert: AlertState) -> Silence | None:
+        return next((one for one in self.silences.values() if self._matches(one.matcher, alert)), None)
+
+    def _matches(self, matcher: Mapping[str, Any], alert: AlertState) -> bool:
+        own = {
+            "alert": alert.rule.name,
+            "severity": alert.severity,
+            "site": self._site,
+            "device": alert.device.path if alert.device else "",
+        }
+        labels: Mapping[str, Any] = matcher.get("labels", {})
+        return all(_is_one_of(own[key], value) for key, value in matcher.items() if key != "labels") and all(
+            _is_one_of(alert.rule.labels.get(key), value) for key, value in labels.items()
+        )
+
+    # -- inhibition -----------------------------------------------------------------------------------------------
+
+    def _inhibited_by(self, alert: AlertState) -> list[AlertState]:
+        """Return the firing alerts that `alert` makes redundant, or no longer does."""
+        rules = self.inhibits.get(alert.rule.order, ())
+        return [other for order in rules for other in self.by_rule.get(order, ()) if other.is_firing]
+
+    def _is_inhibited(self, alert: AlertState) -> bool:
+        return any(self._fires_for(order, alert.device) for order in alert.rule.inhibited_by)
+
+    def _fires_for(self, order: int, device: Device | None) -> bool:
+        """Tell whether a rule fires: for this device where the rule has it, else anywhere on the site."""
+        alerts = self.by_rule.get(order, ())
+        same = [alert for alert in alerts if alert.device == device] if device else []
+        return any(alert.is_firing for alert in same or alerts)
+
+    # -- words ----------------------------------------------------------------------------------------------------
+
+    def _say(self, event: str, alert: AlertState, now: float, comment: str = "") -> None:
+        self.seq += 1
+        rule = alert.rule
+        is_over = event == "resolved"
+        ended_at = alert.ended_at if is_over else now
+        summary, description, action = self._texts(alert)
+        self.events.append(
+            Event(
+                event=event,
+                id=alert.id,
+                seq=self.seq,
+                alert=rule.name,
+                severity=alert.severity,
+                device=alert.device,
+                value=alert.shown(alert.value()),
+                points=self._points(alert),
+                summary=summary,
+                description=description,
+                action=action,
+                labels=rule.labels,
+                starts_at=alert.starts_at,
+                ends_at=self._wall(ended_at) if is_over else None,
+                ts=self._wall(now),
+                value_at_firing=alert.shown(alert.value_at_firing),
+                peak=alert.shown(alert.peak()),
+                duration_s=max(0.0, ended_at - alert.began_at),
+                comment=comment,
+            )
+        )
+        self.changed[alert.id] = alert
+
+    def _texts(self, alert: AlertState) -> tuple[str, str, str]:
+        def read(code: Code) -> Any:
+            return as_shown(self._read(alert, code), code.formula.root.type)
+
+        rule = alert.rule
+        return rule.summary.render(read), rule.description.render(read), rule.action.render(read)
+
+    def _points(self, alert: AlertState) -> tuple[tuple[str, Value | None, str], ...]:
+        prefix = f"{alert.device.path}/" if alert.device else ""
+        told = []
+        for one in alert.rule.points:
+            name = one.of(prefix)
+            told.append((name, as_shown(self._store.values[self._store.slot(name)], one.type), one.unit))
+        return tuple(told)
+
+    def state(self, alert: AlertState) -> Alert:
+        """Return the record of an alert's present state."""
+        summary, description, action = self._texts(alert)
+        return Alert(
+            id=alert.id,
+            alert=alert.rule.name,
+            phase=alert.clock.phase.seen_as,
+            severity=alert.severity,
+            device=alert.device,
+            value=alert.shown(alert.value()),
+            summary=summary,
+            description=description,
+            action=action,
+            labels=alert.rule.labels,
+            since=alert.since,
+            starts_at=alert.starts_at if alert.is_firing else None,
+            peak=alert.shown(alert.peak()),
+            acknowledged=alert.acknowledged,
+            silenced=alert.silenced,
+            inhibited=alert.inhibited,
+            flapping=alert.flapping,
+        )
+
+
+def _order(alert: AlertState) -> Any:
+    return alert.order
+
+
+def _is_one_of(own: str | None, wanted: Any) -> bool:
+    return own in wanted if isinstance(wanted, list | tuple) else own == wanted

@@ -1,0 +1,88 @@
+"""Points that the engine computes: records of rules, and functions over time that rules read.
+
+A derived point has a level: above everything it reads. The engine computes what changed in the order of the levels
+and then the alerts, so each is computed at most once per moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bridge.core.alerts import as_shown, attempt
+from bridge.core.compile import Bound, Code
+from bridge.core.formula import Derived
+from bridge.core.points import TEXT, TRUTH
+from bridge.core.store import Store
+from bridge.core.windows import Series, series
+from bridge.model import Device, Kind, Point, PointSpec, Sample, Tier
+
+_KINDS = {"truth": Kind.BOOL, "label": Kind.ENUM, "text": Kind.STRING}
+
+
+class DerivedRule:
+    """A derived point as the program knows it, its code shared by all devices."""
+
+    __slots__ = ("code", "derived", "every_s", "level")
+
+    def __init__(self, derived: Derived, level: int, every_s: float) -> None:
+        self.derived = derived
+        self.code = Code(derived.formula)
+        self.level = level
+        self.every_s = every_s  # 0, or how often to compute it although nothing changed
+
+    @property
+    def is_record(self) -> bool:
+        return self.derived.window is None
+
+    def spec(self) -> PointSpec:
+        """Return what a record is, as the catalogue would say it."""
+        type_ = self.derived.formula.root.type
+        kind = _KINDS.get(type_.name, Kind.FLOAT)
+        kind = Kind.ALARM if type_.is_ordered else kind
+        name, unit, digits = self.derived.name, self.derived.unit, self.derived.precision
+        state = "measurement" if kind is Kind.FLOAT else ""
+        return PointSpec(kind, name, "", unit, type_.labels, Tier.CRITICAL, digits, 0.0, (), "", "", state)
+
+
+class DerivedState:
+    """A derived point of one device (or of the site)."""
+
+    __slots__ = ("key", "level", "point", "read", "rule", "series", "slot", "sources")
+
+    def __init__(self, rule: DerivedRule, device: Device | None, slot: int) -> None:
+        self.rule = rule
+        self.level = rule.level
+        self.slot = slot
+        self.key = f"{device.path}/{rule.derived.name}" if device else rule.derived.name
+        self.read: Bound = _nothing
+        self.sources: tuple[int, ...] = ()
+        window = rule.derived.window
+        self.series: Series | None = series(window) if window else None
+        self.point: Point | None = None
+        if rule.is_record:
+            self.point = Point(self.key, rule.spec(), device, device.path if device else "rules")
+
+    def compute(self, store: Store, now: float) -> Sample | None:
+        """Compute the point; return a sample when it is a record whose value changed."""
+        value: Any = attempt(self.read)
+        if self.series is not None:
+            value = self.series.step(now, value)
+        elif isinstance(value, float) and value - value != 0.0:  # an infinity, or no number
+            value = None
+        if store.raw[self.slot] == value:
+            return None
+        is_stale = value is None and any(store.is_stale[slot] for slot in self.sources)
+        store.put(self.slot, value, is_stale)
+        if self.point is None:
+            return None
+        type_ = self.rule.derived.formula.root.type
+        return Sample(self.point, as_shown(value, type_), now, value if type_.name == "label" else None)
+
+
+def _nothing() -> None:
+    return None
+
+
+Bind = Callable[[Code, str, Any], Bound]
+_ = TEXT, TRUTH

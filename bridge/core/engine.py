@@ -1,0 +1,389 @@
+"""The core's only door for rules: samples in, events out.
+
+A step goes through time: first every clock that was due before now, each at its own moment, then what came in, then
+the clocks due now. So it does not matter how often one steps: an event has the time at which it happened. Within
+one moment derived points are computed in the order of their levels, then the alerts whose inputs changed, then it
+is said what is to be said, in the order of the rules.
+
+Deterministic: equal inputs give equal events, with or without a dump and load between any two steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from math import floor, inf
+from typing import Any
+
+from bridge.core.alerts import AlertState, attempt
+from bridge.core.announce import Announcer
+from bridge.core.compile import HOSTILE, LOCAL, WALL, Bound, Code
+from bridge.core.derived import DerivedRule, DerivedState
+from bridge.core.formula import Formula, Input
+from bridge.core.groups import DeviceState, Group, Reader, has_inputs
+from bridge.core.memory import dump_engine, load_engine
+from bridge.core.rules import Program
+from bridge.core.store import Store
+from bridge.errors import RuleError
+from bridge.model import Alert, Device, Event, Read, Sample
+
+MAX_CATCH_UP_S = 3600.0  # of a longer pause only the last hour is computed clock by clock
+
+
+class Ticker:
+    """Everything that is computed every so many seconds because it asks for the time or has a window."""
+
+    __slots__ = ("alerts", "derived", "due", "every_s")
+
+    def __init__(self, every_s: float) -> None:
+        self.every_s = every_s
+        self.alerts: list[AlertState] = []
+        self.derived: list[DerivedState] = []
+        self.due = inf
+
+    def next_after(self, now: float) -> float:
+        return (floor(now / self.every_s) + 1) * self.every_s
+
+
+class Engine:
+    """All rules of one site. One thread; no clock of its own.
+
+    Args:
+        site: its name, which silences may match.
+        program: what `compile_packs` returned; shared by any number of engines.
+    """
+
+    def __init__(self, site: str, program: Program) -> None:
+        self.site = site
+        self._program = program
+        self._now = -inf
+        self._horizon = -inf
+        self._heap: list[tuple[float, int, Any]] = []
+        self._pushed = 0
+        self._tickers: dict[float, Ticker] = {}
+        self._waiting: dict[Device, list[Any]] = {}  # rules that a device does not have the points for, yet
+        self._records: dict[str, Sample] = {}
+        self.alert_states: dict[str, AlertState] = {}
+        self.derived_states: dict[str, DerivedState] = {}
+        self.counters = {"evaluations": 0, "events": 0}
+        self.store = Store(dict(program.wanted), self._on_device, self._push)
+        self.announcer = Announcer(site, self.store, self._value_for)
+        for rule in program.rules:
+            for order in rule.inhibited_by:
+                self.announcer.inhibits.setdefault(order, []).append(rule.order)
+        self._found([one for one in program.derived if one.derived.each is None], None)
+        self._found([rule for rule in program.rules if rule.each is None], None)
+
+    # -- the walk of a step ---------------------------------------------------------------------------------------
+
+    def step(self, now: float, samples: Iterable[Sample], reads: Iterable[Read] = ()) -> list[Event]:
+        """Go on to `now` and return what happened on the way.
+
+        Args:
+            now: steady time; earlier than the last step counts as the same moment.
+            samples: values that changed, the latest last.
+            reads: groups that were read, changed or not.
+        """
+        now = max(now, self._now)
+        heap = self._heap
+        self._horizon = now - MAX_CATCH_UP_S
+        while heap and heap[0][0] < now:
+            self._advance(max(heap[0][0], self._now))
+        self._now = self.store.values[0] = now
+        if reads:
+            self.store.read(reads)
+        self.store.take(samples)
+        self._advance(now)
+        return self._told()
+
+    def _told(self) -> list[Event]:
+        events = self.announcer.events
+        if events:
+            self.announcer.events = []
+            self.counters["events"] += len(events)
+        return events
+
+    def _advance(self, now: float) -> None:
+        """Do everything that is due at `now`."""
+        self._now = self.store.values[0] = now
+        rung: list[AlertState] = []
+        has_silences_due = self._ring(now, rung) if self._heap and self._heap[0][0] <= now else False
+        moved = self._evaluate(now)
+        for alert in rung:
+            if alert.ring(now):
+                moved.append(alert)
+        if moved:
+            self.announcer.settle(moved, now)
+        for alert in rung:
+            self.announcer.ring(alert, now)
+        if has_silences_due:
+            self.announcer.apply_silences(now)
+        if moved or rung:
+            self._schedule((*moved, *rung))
+
+    def _ring(self, now: float, rung: list[AlertState]) -> bool:
+        """Take what is due off the heap; alerts that are due are added to `rung`. Tell whether a silence is due."""
+        heap = self._heap
+        has_silences_due = False
+        while heap and heap[0][0] <= now:
+            due, _, what = heappop(heap)
+            if isinstance(what, AlertState):
+                if due == what.rung_at:
+                    what.rung_at = inf
+                    rung.append(what)
+            elif what is None:
+                has_silences_due = True
+            elif due == what.due:
+                if isinstance(what, Ticker):
+                    self._tick(what, now)
+                else:
+                    self.store.ring(what, now)
+        return has_silences_due
+
+    def _tick(self, ticker: Ticker, now: float) -> None:
+        self.store.dirty.update(ticker.alerts)
+        self.store.dirty_derived.update(ticker.derived)
+        ticker.due = ticker.next_after(max(now, self._horizon))
+        self._push(ticker.due, ticker)
+
+    def _evaluate(self, now: float) -> list[AlertState]:
+        """Compute what is dirty; return the alerts whose phase changed."""
+        store = self.store
+        while store.dirty_derived:
+            self._compute(now)
+        moved = []
+        dirty = store.dirty
+        self.counters["evaluations"] += len(dirty)
+        for alert in dirty:
+            try:
+                truth = alert.test()
+            except HOSTILE:
+                truth = None
+            if truth is alert.truth and alert.is_idle:
+                continue
+            if alert.follow(truth, now):
+                moved.append(alert)
+        dirty.clear()
+        return moved
+
+    def _compute(self, now: float) -> None:
+        """Compute the dirty derived points of the lowest level."""
+        store = self.store
+        level = min(one.level for one in store.dirty_derived)
+        batch = [one for one in store.dirty_derived if one.level == level]
+        store.dirty_derived.difference_update(batch)
+        self.counters["evaluations"] += len(batch)
+        for one in batch:
+            sample = one.compute(store, now)
+            if sample is not None:
+                self._records[one.key] = sample
+
+    def _schedule(self, alerts: Iterable[AlertState]) -> None:
+        for alert in alerts:
+            due = alert.due()
+            if due < alert.rung_at:
+                alert.rung_at = due
+                self._push(due, alert)
+
+    def _push(self, due: float, what: Ticker | Group | AlertState | None) -> None:
+        self._pushed += 1
+        heappush(self._heap, (due, self._pushed, what))
+
+    # -- rules meet devices ---------------------------------------------------------------------------------------
+
+    def _on_device(self, state: DeviceState) -> None:
+        """A device is new or has a new point: give it the rules that it has everything for."""
+        waiting = self._waiting.get(state.device)
+        if waiting is None:
+            kinds = (state.device.kind, "*")
+            derived: list[Any] = [one for one in self._program.derived if one.derived.each in kinds]
+            waiting = [*derived, *(rule for rule in self._program.rules if rule.each in kinds)]
+        ready = []
+        for one in waiting:
+            if has_inputs(state, _needs(one)):
+                ready.append(one)
+                self._found([one], state)
+        self._waiting[state.device] = [one for one in waiting if one not in ready]
+        self.store.admit(state)
+
+    def _found(self, rules: Sequence[Any], state: DeviceState | None) -> None:
+        """Begin rules and derived points for a device, or for the site."""
+        for one in rules:
+            if isinstance(one, DerivedRule):
+                self._found_derived(one, state)
+            else:
+                self._found_alert(one, state)
+
+    def _found_derived(self, rule: DerivedRule, state: DeviceState | None) -> None:
+        prefix = state.prefix if state else ""
+        labels = rule.derived.formula.root.type.labels.items()
+        slot = self.store.slot(prefix + rule.derived.name, labels)
+        one = DerivedState(rule, state.device if state else None, slot)
+        one.read, one.sources = self._bind(rule.code, prefix, one)
+        self.derived_states[one.key] = one
+        if state:
+            state.seen.add(rule.derived.name)
+        if rule.every_s:
+            self._ticker(rule.every_s).derived.append(one)
+        self.store.dirty_derived.add(one)
+
+    def _found_alert(self, rule: Any, state: DeviceState | None) -> None:
+        prefix = state.prefix if state else ""
+        alert = AlertState(rule, state.device if state else None)
+        alert.test, _ = self._bind(rule.expr, prefix, alert)
+        if rule.clear is not None:
+            alert.is_clear, _ = self._bind(rule.clear, prefix, alert)
+        if rule.value is not None:
+            alert.read_value, _ = self._bind(rule.value, prefix, alert)
+        for formula in rule.texts():
+            self._slots(formula.inputs, prefix)  # so that the values are there when the text is told
+        self.alert_states[alert.id] = alert
+        self.announcer.by_rule.setdefault(rule.order, []).append(alert)
+        if rule.every_s:
+            self._ticker(rule.every_s).alerts.append(alert)
+        self.store.dirty.add(alert)
+
+    def _slots(self, inputs: Iterable[Input], prefix: str) -> tuple[int, ...]:
+        return tuple(self.store.input_slot(one, prefix) for one in inputs)
+
+    def _bind(self, code: Code, prefix: str, reader: Reader | None) -> tuple[Bound, tuple[int, ...]]:
+        """Return a formula bound to a device, and the slots that it reads."""
+        store, formula = self.store, code.formula
+        slots = self._slots(formula.inputs, prefix)
+        if reader is not None:
+            for slot in slots:
+                store.read_by(slot, reader)
+        groups = [store.member_list(members, reader) for members in formula.members]
+        return code.bind(store.values, store.is_stale, store.age, slots, groups), slots
+
+    def _value_for(self, alert: AlertState, code: Code) -> Any:
+        """Return what a formula of an alert's text says now."""
+        prefix = f"{alert.device.path}/" if alert.device else ""
+        read, _ = self._bind(code, prefix, None)
+        return attempt(read)
+
+    def _ticker(self, every_s: float) -> Ticker:
+        ticker = self._tickers.get(every_s)
+        if ticker is None:
+            ticker = self._tickers[every_s] = Ticker(every_s)
+            ticker.due = -inf if self._now == -inf else ticker.next_after(self._now)
+            self._push(ticker.due, ticker)
+        return ticker
+
+    # -- what the caller asks -------------------------------------------------------------------------------------
+
+    def next_clock(self) -> float:
+        """Return the steady time at which `step` has something to do without samples; inf when never."""
+        heap = self._heap
+        while heap:
+            due, _, what = heap[0]
+            known = due if what is None else what.rung_at if isinstance(what, AlertState) else what.due
+            if due == known:
+                return due
+            heappop(heap)
+        return inf
+
+    def take_records(self) -> list[Sample]:
+        """Return the points of `record` rules that changed since the last call."""
+        records, self._records = self._records, {}
+        return [records[key] for key in sorted(records)]
+
+    def take_alerts(self) -> list[Alert]:
+        """Return the alerts whose state changed since the last call."""
+        changed, self.announcer.changed = self.announcer.changed, {}
+        return [self.announcer.state(alert) for alert in sorted(changed.values(), key=lambda one: one.order)]
+
+    def alerts(self) -> list[Alert]:
+        """Return every alert that is pending or firing."""
+        states = sorted(self.alert_states.values(), key=lambda one: one.order)
+        return [self.announcer.state(alert) for alert in states if not alert.is_idle]
+
+    def set_wall_offset(self, seconds: float, utc_offset_s: float = 0.0) -> None:
+        """Say how far the wall clock is ahead of the steady one, and the site's time zone ahead of UTC."""
+        self.store.values[WALL] = seconds
+        self.store.values[LOCAL] = utc_offset_s
+
+    # -- what people ask ------------------------------------------------------------------------------------------
+
+    def acknowledge(self, alert_id: str, now: float, comment: str = "") -> list[Event]:
+        """Acknowledge a firing alert: no reminders and no escalation until it is over.
+
+        Raises:
+            RuleError: no such alert fires.
+        """
+        self.announcer.acknowledge(self._firing(alert_id), max(now, self._now), comment)
+        return self._told()
+
+    def unacknowledge(self, alert_id: str, now: float) -> list[Event]:
+        """Take an acknowledgement back.
+
+        Raises:
+            RuleError: no such alert fires.
+        """
+        alert = self._firing(alert_id)
+        self.announcer.unacknowledge(alert, max(now, self._now))
+        self._schedule([alert])
+        return self._told()
+
+    def silence(self, matcher: Mapping[str, Any], until: float, now: float, comment: str = "") -> list[Event]:
+        """Withhold the events of alerts that match, until a steady time; `silences` tells the id.
+
+        Raises:
+            RuleError: the matcher names what no alert has.
+        """
+        silence = self.announcer.silence(matcher, until, comment)
+        self._push(silence.until, None)
+        self.announcer.apply_silences(max(now, self._now))
+        return self._told()
+
+    def unsilence(self, silence_id: int, now: float) -> list[Event]:
+        """End a silence.
+
+        Raises:
+            RuleError: there is no such silence.
+        """
+        if self.announcer.silences.pop(silence_id, None) is None:
+            raise RuleError(f"there is no silence {silence_id}")
+        self.announcer.apply_silences(max(now, self._now))
+        self._schedule(self.alert_states.values())
+        return self._told()
+
+    def silences(self) -> list[dict[str, Any]]:
+        """Return the silences that hold: id, matcher, until (steady time), comment."""
+        return [silence._asdict() for silence in self.announcer.silences.values()]
+
+    def _firing(self, alert_id: str) -> AlertState:
+        alert = self.alert_states.get(alert_id)
+        if alert is None or not alert.is_firing:
+            firing = ", ".join(sorted(one.id for one in self.alert_states.values() if one.is_firing)) or "none"
+            raise RuleError(f'no alert "{alert_id}" is firing; firing now: {firing}')
+        return alert
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    def dump(self) -> dict[str, Any]:
+        """Return everything that `load` needs to go on, as JSON can hold it."""
+        return dump_engine(self.store, self.announcer, self.alert_states, self.derived_states, self._now)
+
+    def load(self, state: Mapping[str, Any], now: float) -> None:
+        """Go on from a dumped state. To be called once, before the first step.
+
+        What the rules no longer know is dropped. After a gap of more than three poll intervals, or when the clock
+        went backwards, the clocks of `for` and `keep_firing_for` begin anew.
+        """
+        load_engine(state, now, self.store, self.announcer, self.alert_states, self.derived_states)
+        self._now = now
+        self.store.values[0] = now
+        for silence in self.announcer.silences.values():
+            self._push(silence.until, None)
+        self._schedule(self.alert_states.values())
+        self.store.dirty.update(self.alert_states.values())
+        self.store.dirty_derived.update(self.derived_states.values())
+
+
+def _needs(one: Any) -> tuple[Input, ...]:
+    """Return the inputs that a device must have for a rule to begin."""
+    formulas: list[Formula] = [one.derived.formula] if isinstance(one, DerivedRule) else [one.expr.formula]
+    if not isinstance(one, DerivedRule) and one.clear is not None:
+        formulas.append(one.clear.formula)
+    return tuple(part for formula in formulas for part in formula.inputs)

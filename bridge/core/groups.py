@@ -1,0 +1,84 @@
+"""What the store keeps beside values: groups of points, devices, and lists of devices for aggregates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+from typing import Protocol
+
+from bridge.core.formula import Input, Members
+from bridge.model import Device
+
+DEFAULT_STALE_AFTER_S = 900.0  # of points that come without a Read: three turns of the slowest tier that changes
+ALWAYS_FRESH = frozenset(("site", "presence"))
+STALE, DEVICE_OFFLINE, SITE_OFFLINE = 1, 2, 4
+
+
+class Reader(Protocol):
+    """What is evaluated when a slot changes: an alert or a derived point."""
+
+    level: int  # 0 for alerts; derived points are computed in the order of their levels, before all alerts
+
+
+class Group:
+    """Points that are read together."""
+
+    __slots__ = ("at", "before", "due", "flags", "has_read", "name", "slots", "stale_after_s")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.slots: list[int] = []
+        self.at = -inf
+        self.before = -inf  # the read before the last
+        self.stale_after_s = DEFAULT_STALE_AFTER_S
+        self.has_read = False
+        self.flags = 0
+        self.due = inf  # when it is to be looked whether the group is stale
+
+
+class MemberList:
+    """The slots that an aggregate reads, one tuple per device, and who reads the aggregate."""
+
+    __slots__ = ("devices", "members", "readers", "rows")
+
+    def __init__(self, members: Members) -> None:
+        self.members = members
+        self.rows: list[tuple[int, ...]] = []
+        self.devices: set[int] = set()
+        self.readers: list[Reader] = []
+
+
+class DeviceState:
+    """A device that was seen, by number of appearance. `seen` holds the names of its points that rules read."""
+
+    __slots__ = ("device", "groups", "is_offline", "prefix", "seen")
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.prefix = f"{device.path}/"
+        self.groups: list[Group] = []
+        self.seen: set[str] = set()
+        self.is_offline = False
+
+
+def has_inputs(state: DeviceState, inputs: Iterable[Input]) -> bool:
+    """Tell whether a device has what a formula needs of it: all that is needed, and at least something."""
+    own = [one for one in inputs if one.each and not one.name.startswith("@")]
+    if any(one.is_needed and one.name not in state.seen for one in own):
+        return False
+    return not own or any(one.name in state.seen for one in own)
+
+
+def belongs_to_site(group: str) -> bool:
+    """Tell whether a group is unknown while the GX does not answer."""
+    return group not in ALWAYS_FRESH and not group.startswith("input/")
+
+
+def time_out(at: float) -> float | str:
+    """Return a time as JSON can hold it: infinities as text."""
+    return at if -inf < at < inf else ("never" if at > 0 else "before")
+
+
+def time_in(at: float | str) -> float:
+    """Return what `time_out` was given."""
+    return {"never": inf, "before": -inf}[at] if isinstance(at, str) else float(at)

@@ -1,0 +1,110 @@
+"""An engine's memory as JSON can hold it, so that a restart or a power cut loses nothing.
+
+Times are dumped as they are. When the clock went backwards since (a GX without a battery-backed clock boots in
+1970), all of them are moved by the difference, so that nothing waits for years.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+from typing import Any
+
+from bridge.core.alerts import AlertState
+from bridge.core.announce import Announcer, Silence
+from bridge.core.derived import DerivedState
+from bridge.core.groups import time_in, time_out
+from bridge.core.store import Store
+
+VERSION = 1
+DEFAULT_GAP_S = 30.0  # three of the shortest poll intervals, for alerts whose inputs tell no other
+_TIMES = ("began_at", "fired_at", "ended_at", "remind_at", "escalate_at", "quiet_until")
+_FLAGS = ("announced", "acknowledged", "escalated", "silenced", "told_silenced", "inhibited", "flapping", "flap_told")
+_PLAIN = ("low", "high", "value_at_firing", "since", "starts_at")
+
+
+def dump_engine(
+    store: Store,
+    announcer: Announcer,
+    alerts: Mapping[str, AlertState],
+    derived: Mapping[str, DerivedState],
+    now: float,
+) -> dict[str, Any]:
+    """Return the whole state."""
+    return {
+        "version": VERSION,
+        "at": time_out(now),
+        "seq": announcer.seq,
+        "next_silence": announcer.next_silence,
+        "silences": [list(silence) for silence in announcer.silences.values()],
+        "store": store.dump(),
+        "alerts": {key: _dump_alert(alert) for key, alert in alerts.items() if _has_memory(alert)},
+        "series": {key: one.series.dump() for key, one in derived.items() if one.series is not None},
+    }
+
+
+def load_engine(
+    state: Mapping[str, Any],
+    now: float,
+    store: Store,
+    announcer: Announcer,
+    alerts: Mapping[str, AlertState],
+    derived: Mapping[str, DerivedState],
+) -> None:
+    """Take over a state, as far as the rules of today know it."""
+    if state.get("version") != VERSION:
+        return
+    at = time_in(state["at"])
+    shift_s = now - at if now < at else 0.0
+    announcer.seq = int(state["seq"])
+    announcer.next_silence = int(state["next_silence"])
+    for key, matcher, until, comment in state["silences"]:
+        announcer.silences[int(key)] = Silence(int(key), dict(matcher), float(until) + shift_s, comment)
+    store.values[0] = now
+    store.load(state["store"], shift_s)
+    gap_s = inf if shift_s else now - at
+    for key, kept in state["alerts"].items():
+        alert = alerts.get(key)
+        if alert is not None:
+            _load_alert(alert, kept, shift_s)
+            if gap_s > _patience_s(alert, store):
+                alert.clock.restart(now)
+    for key, kept in state["series"].items():
+        one = derived.get(key)
+        if one is not None and one.series is not None:
+            one.series.load(kept, shift_s)
+
+
+def _patience_s(alert: AlertState, store: Store) -> float:
+    """Return the longest gap over which the clocks of an alert go on: three poll intervals of its inputs."""
+    prefix = f"{alert.device.path}/" if alert.device else ""
+    groups = [store.group_at(store.slot(one.of(prefix))) for one in alert.rule.points]
+    return min((group.stale_after_s for group in groups if group is not None and group.has_read), default=DEFAULT_GAP_S)
+
+
+def _has_memory(alert: AlertState) -> bool:
+    return not alert.is_idle or bool(alert.firings) or any(getattr(alert, name) for name in _FLAGS)
+
+
+def _dump_alert(alert: AlertState) -> dict[str, Any]:
+    return {
+        "clock": alert.clock.dump(),
+        "truth": alert.truth,
+        "firings": list(alert.firings),
+        "flags": [name for name in _FLAGS if getattr(alert, name)],
+        **{name: time_out(getattr(alert, name)) for name in _TIMES},
+        **{name: getattr(alert, name) for name in _PLAIN},
+    }
+
+
+def _load_alert(alert: AlertState, kept: Mapping[str, Any], shift_s: float) -> None:
+    alert.clock.load(kept["clock"], shift_s)
+    alert.is_idle = alert.clock.phase.seen_as == "inactive"
+    alert.truth = kept["truth"]
+    alert.firings = tuple(float(at) + shift_s for at in kept["firings"])
+    for name in _FLAGS:
+        setattr(alert, name, name in kept["flags"])
+    for name in _TIMES:
+        setattr(alert, name, time_in(kept[name]) + shift_s)
+    for name in _PLAIN:
+        setattr(alert, name, kept[name])

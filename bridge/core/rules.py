@@ -1,0 +1,339 @@
+"""Packs of rules as written -> a program that engines run.
+
+Every static mistake of every pack is found here and told at once: unknown and missing keys, unknown points,
+functions, params and alerts, types that do not fit, cycles, names used twice, thresholds without a source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from bridge.core.alerts import Rule
+from bridge.core.catalogue import Catalogue
+from bridge.core.derived import DerivedRule
+from bridge.core.formula import Derived, Formula, Input, Scope, walk
+from bridge.core.nearest import nearest
+from bridge.core.parser import duration_s
+from bridge.core.points import Known, PointIndex
+from bridge.core.rule_build import Written, build_alert, build_record, mentioned
+from bridge.core.rule_fields import ALERT_KEYS, PACK_KEYS, RECORD_KEYS, Faults, Fields, Pack
+from bridge.core.windows import every_s
+from bridge.errors import ConfigError, ConfigErrors
+
+__all__ = ["PROFILE", "Pack", "Program", "compile_packs"]
+
+PROFILE: Mapping[str, Any] = {
+    "nominal_voltage": 48,
+    "grid_voltage": 230,
+    "grid_frequency": 50,
+    "chemistry": "lfp",
+    "cells": 16,
+    "inverter_rating": None,
+}
+"""What a rule may ask of a site under `profile.`; the config overrides it, null is UNKNOWN."""
+
+CLOCK_EVERY_S = {"now": 10.0, "age": 10.0, "hour": 60.0, "weekday": 60.0, "month": 60.0}
+"""How often a formula that asks for the time is computed although nothing changed."""
+
+
+class Program(NamedTuple):
+    """All rules, ready to be bound to the devices of any number of sites. Immutable and free of sites."""
+
+    rules: tuple[Rule, ...]
+    derived: tuple[DerivedRule, ...]  # in the order in which they can be computed
+    wanted: Mapping[str, frozenset[str]]  # class (`*`: any) -> names of the points that are read of its devices
+    params: Mapping[str, Mapping[str, Any]]  # pack -> its params as they hold here
+
+
+def compile_packs(
+    packs: Sequence[Pack],
+    catalogue: Catalogue,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    profile: Mapping[str, Any] | None = None,
+    disabled: Collection[str] = (),
+    inputs: Sequence[Known] = (),
+) -> Program:
+    """Return the program of all packs.
+
+    Args:
+        packs: the files, in the order in which their rules are told.
+        catalogue: which points there are.
+        overrides: pack -> param -> value, from the site's config.
+        profile: what is known of the site, over `PROFILE`.
+        disabled: names of alerts that are to be left out.
+        inputs: external points, named `input/price`.
+
+    Raises:
+        ConfigErrors: with every mistake that was found.
+    """
+    compiler = _Compiler(catalogue, {**PROFILE, **(profile or {})}, overrides or {})
+    for known in inputs:
+        compiler.points.add_site(known)
+    for pack in packs:
+        compiler.read(pack)
+    compiler.check_overrides()
+    compiler.check_disabled(disabled)
+    compiler.resolve()
+    if compiler.faults.errors:
+        raise ConfigErrors(sorted(compiler.faults.errors, key=lambda one: (one.file, one.line, one.column)))
+    return compiler.program(disabled)
+
+
+class _Compiler:
+    def __init__(
+        self, catalogue: Catalogue, profile: Mapping[str, Any], overrides: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        self.points = PointIndex(catalogue)
+        self.faults = Faults()
+        self._profile = profile
+        self._overrides = overrides
+        self._params: dict[str, dict[str, Any]] = {}
+        self._packs: dict[str, str] = {}
+        self._records: dict[str, Written] = {}
+        self._alerts: dict[str, Written] = {}
+        self._rules: list[Rule] = []
+        self._derived: dict[tuple[str | None, str], DerivedRule] = {}
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def read(self, pack: Pack) -> None:
+        """Take in the rules of one file."""
+        if not isinstance(pack.data, Mapping):
+            self.faults.add(pack, (), "a pack is a map with the keys pack and rules")
+            return
+        fields = Fields(pack, (), pack.data, self.faults)
+        fields.check_keys(PACK_KEYS, ("pack", "rules"))
+        name = fields.own_name("pack")
+        if name in self._packs:
+            fields.fault("pack", f'the pack "{name}" stands in {self._packs[name]} too; rename one')
+        self._packs.setdefault(name, pack.file)
+        self._params[name] = self._read_params(fields, name)
+        rules = pack.data.get("rules") or []
+        if not isinstance(rules, list):
+            fields.fault("rules", "rules must be a list")
+            return
+        for index, rule in enumerate(rules):
+            self._read_rule(pack, name, ("rules", index), rule)
+
+    def _read_params(self, fields: Fields, pack: str) -> dict[str, Any]:
+        written = fields.data.get("params") or {}
+        if not isinstance(written, Mapping):
+            fields.fault("params", "params must be a map of names to values")
+            return {}
+        params = {str(name): _param(value) for name, value in written.items()}
+        for name, value in params.items():
+            if isinstance(value, list | Mapping):
+                fields.fault("params", f"the param {name} must be a number, a text, true, false or a duration")
+        for name, value in self._overrides.get(pack, {}).items():
+            key = f"rules.params.{pack}.{name}"
+            if name not in params:
+                near = nearest(str(name), params)
+                advice = f'did you mean "{near}"?' if near else f"it has {', '.join(params) or 'none'}"
+                self.faults.errors.append(ConfigError(f'the pack "{pack}" has no param "{name}"; {advice}', key=key))
+                continue
+            given, known = _param(value), params[name]
+            if known is not None and given is not None and _sort(given) != _sort(known):
+                message = f"{value!r} is {_sort(given)}, but the param is {_sort(known)} ({known!r})"
+                self.faults.errors.append(ConfigError(message, key=key))
+                continue
+            params[name] = given
+        return params
+
+    def check_overrides(self) -> None:
+        """Note params of packs that do not exist."""
+        for pack in self._overrides:
+            if pack not in self._packs:
+                near = nearest(str(pack), self._packs)
+                advice = f'did you mean "{near}"?' if near else f"there are {', '.join(self._packs) or 'none'}"
+                message = f'there is no pack "{pack}"; {advice}'
+                self.faults.errors.append(ConfigError(message, key=f"rules.params.{pack}"))
+
+    def check_disabled(self, disabled: Collection[str]) -> None:
+        """Note names that are to be left out and do not exist."""
+        for name in sorted(disabled):
+            if name not in self._alerts:
+                near = nearest(name, self._alerts)
+                message = f'there is no alert "{name}" to disable' + (f'; did you mean "{near}"?' if near else "")
+                self.faults.errors.append(ConfigError(message, key="rules.disable"))
+
+    def _read_rule(self, pack: Pack, pack_name: str, path: tuple[str | int, ...], data: Any) -> None:
+        if not isinstance(data, Mapping) or ("alert" in data) == ("record" in data):
+            self.faults.add(pack, path, "a rule is a map with either the key alert or the key record")
+            return
+        fields = Fields(pack, path, data, self.faults)
+        key = "alert" if "alert" in data else "record"
+        if key == "alert":
+            fields.check_keys(ALERT_KEYS, ("alert", "expr", "severity", "summary"))
+        else:
+            fields.check_keys(RECORD_KEYS, ("record", "expr"))
+        name = fields.own_name(key)
+        known = self._alerts if key == "alert" else self._records
+        if name in known:
+            first = known[name].fields.pack.file
+            fields.fault(
+                key, f"an {key} of that name stands in {first} too; rename one".replace("an record", "a record")
+            )
+            return
+        known[name] = Written(name, pack_name, fields, self._each(fields))
+
+    def _each(self, fields: Fields) -> str | None:
+        each = fields.text("each") or None
+        if each is None or each == "*" or self.points.is_class(each):
+            return each
+        near = nearest(each, self.points.class_names())
+        fields.fault("each", f'there is no class of devices "{each}"' + (f'; did you mean "{near}"?' if near else ""))
+        return each
+
+    # -- resolving ------------------------------------------------------------------------------------------------
+
+    def resolve(self) -> None:
+        """Resolve records before what reads them, then the alerts."""
+        for name in self._in_order():
+            written = self._records[name]
+            record = build_record(written, self._scope(written))
+            if record is not None:
+                self._add(record)
+                known = Known(record.name, record.unit, record.formula.root.type)
+                self._register(written, known)
+        orders = {name: order for order, name in enumerate(self._alerts)}
+        for order, written in enumerate(self._alerts.values()):
+            rule = build_alert(written, self._scope(written), order, orders)
+            if rule is not None:
+                clock_s = self._every_s(rule.formulas())
+                self._rules.append(rule._replace(every_s=clock_s, points=self._told(rule)))
+        self._check_inhibition(orders)
+
+    def _scope(self, written: Written) -> Scope:
+        return Scope(self.points, written.each, self._params[written.pack], self._profile, self._add)
+
+    def _register(self, written: Written, known: Known) -> None:
+        """Make a record known to what reads it."""
+        if written.each:
+            if self.points.of_class(written.each, known.name):
+                written.fields.fault("record", f"{written.name} is a point of the catalogue already; rename the record")
+            self.points.add_to_class(written.each, known)
+            return
+        if self.points.site(known.name):
+            written.fields.fault("record", f"{written.name} is a point of the catalogue already; rename the record")
+        self.points.add_site(known)
+
+    def _in_order(self) -> list[str]:
+        """Return the records, each after those it reads; cycles are noted and left out."""
+        reads = {name: mentioned(written, self._records) for name, written in self._records.items()}
+        order: list[str] = []
+        done: dict[str, bool] = {}  # False: being looked at
+
+        def visit(name: str, way: tuple[str, ...]) -> None:
+            if done.get(name) is False:
+                ring = " -> ".join((*way[way.index(name) :], name))
+                self._records[name].fields.fault("expr", f"records read each other in a ring: {ring}")
+                return
+            if name in done:
+                return
+            done[name] = False
+            for other in reads[name]:
+                visit(other, (*way, name))
+            done[name] = True
+            order.append(name)
+
+        for name in self._records:
+            visit(name, ())
+        return [name for name in order if self._records[name].fields.is_sound]
+
+    def _add(self, derived: Derived) -> None:
+        """Take in a derived point; its level is above all it reads."""
+        key = (derived.each, derived.name)
+        if key in self._derived:
+            return
+        below = [self._derived.get(read) for read in _reads(derived)]
+        level = 1 + max((one.level for one in below if one is not None), default=0)
+        clock_s = self._every_s([derived.formula])
+        if derived.window is not None:
+            clock_s = _shortest(clock_s, every_s(derived.window))
+        self._derived[key] = DerivedRule(derived, level, clock_s)
+
+    def _every_s(self, formulas: Iterable[Formula]) -> float:
+        asked = [CLOCK_EVERY_S[node.op] for one in formulas for node in walk(one.root) if node.op in CLOCK_EVERY_S]
+        return min(asked, default=0.0)
+
+    def _told(self, rule: Rule) -> tuple[Input, ...]:
+        """Return the points whose values an event tells: each once, and for a function over time what it reads."""
+        found: dict[tuple[bool, str], Input] = {}
+        formulas = rule.formulas()
+        while formulas:
+            formula = formulas.pop(0)
+            for one in formula.inputs:
+                inner = self._derived.get((rule.each if one.each else None, one.name))
+                if inner is not None and not inner.is_record:
+                    formulas.append(inner.derived.formula)
+                elif not one.name.startswith("@"):
+                    found.setdefault((one.each, one.name), one)
+        return tuple(found.values())
+
+    def _check_inhibition(self, orders: Mapping[str, int]) -> None:
+        """Two alerts that inhibit each other would never be told."""
+        by_order = {rule.order: rule for rule in self._rules}
+        for rule in self._rules:
+            seen: set[int] = set()
+            above = list(rule.inhibited_by)
+            while above:
+                order = above.pop()
+                if order == rule.order:
+                    fields = self._alerts[rule.name].fields
+                    fields.fault(
+                        "inhibited_by", "the alert inhibits itself, by way of others or directly; break the ring"
+                    )
+                    break
+                if order not in seen and order in by_order:
+                    seen.add(order)
+                    above += by_order[order].inhibited_by
+
+    # -- result ---------------------------------------------------------------------------------------------------
+
+    def program(self, disabled: Collection[str]) -> Program:
+        derived = tuple(sorted(self._derived.values(), key=lambda one: one.level))
+        wanted: dict[str, set[str]] = {"*": set()}
+        rules = tuple(rule for rule in self._rules if rule.name not in disabled)
+        for rule in rules:
+            _want(wanted, rule.each, [*rule.formulas(), *rule.texts()])
+        for one in derived:
+            _want(wanted, one.derived.each, [one.derived.formula])
+        names = {kind: frozenset(found) for kind, found in wanted.items()}
+        return Program(rules, derived, names, self._params)
+
+
+def _want(wanted: dict[str, set[str]], each: str | None, formulas: Iterable[Formula]) -> None:
+    for formula in formulas:
+        if each is not None:
+            wanted.setdefault(each, set()).update(one.name for one in formula.inputs if one.each)
+        for members in formula.members:
+            wanted.setdefault(members.kind, set()).update(one.name for one in members.inputs)
+
+
+def _reads(derived: Derived) -> list[tuple[str | None, str]]:
+    """Return the keys under which a derived point's inputs would stand if they were derived too."""
+    found: list[tuple[str | None, str]] = []
+    for one in derived.formula.inputs:
+        head, _, rest = one.name.partition("/")
+        number, _, name = rest.partition("/")
+        found.append((derived.each, one.name) if one.each else (None, one.name))
+        if not one.each and number.isdigit():
+            found.append((head, name))
+    for members in derived.formula.members:
+        found += [(members.kind, one.name) for one in members.inputs]
+    return found
+
+
+def _shortest(*seconds: float) -> float:
+    return min((one for one in seconds if one), default=0.0)
+
+
+def _param(value: Any) -> Any:
+    """Return a param's value; a text that is a duration is a number of seconds."""
+    seconds = duration_s(value) if isinstance(value, str) else None
+    return value if seconds is None else seconds
+
+
+def _sort(value: Any) -> str:
+    return {bool: "true or false", str: "a text"}.get(type(value), "a number")
