@@ -8,7 +8,6 @@ has no effect here is a warning. A threshold is the user's own choice and is tak
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,11 +15,12 @@ from typing import Any, NamedTuple
 
 from bridge.core.catalogue import Catalogue, replacements
 from bridge.core.nearest import nearest
-from bridge.core.paths import fill, point_name, snake_case
+from bridge.core.paths import snake_case
 from bridge.core.values import looks_secret
 from bridge.errors import ConfigError
-from bridge.files import address, extra_limits, yaml_text
+from bridge.files import address, extra_limits, json_text, yaml_text
 from bridge.files.extra_pack import PackWriter, Subject
+from bridge.files.extra_rows import TYPES, UNITS, extended, points_of, row_of
 from bridge.files.extra_trigger import parse_trigger
 from bridge.files.schema import key_path, place
 from bridge.files.yaml_text import Document, Marks, Path_
@@ -30,22 +30,7 @@ _DEPTH = 4  # sections, groups, lists
 _INTERVALS = ("poll_interval_seconds", "poll_interval", "polling_frequency_seconds")
 _PROSE = frozenset(["service", "path", "name", "description", "note", "type", "unit", "priority", "example_value"])
 _RULE_KEYS = frozenset(["trigger", "severity", "action"])
-_KINDS = {
-    "float": "float",
-    "double": "float",
-    "number": "float",
-    "int": "int",
-    "integer": "int",
-    "bool": "bool",
-    "boolean": "bool",
-    "string": "string",
-    "str": "string",
-    "text": "string",
-    "json": "json",
-}
-_UNITS = {"C": "°C", "degC": "°C", "bytes": "B", "unix_timestamp": "", "percent": "%", "seconds": "s"}
 _SEVERITIES = {"major": "critical", "error": "critical", "minor": "warning", "warn": "warning"}
-_TIERS = ((10.0, "critical"), (60.0, "extended"), (300.0, "health"))
 _CLASS = re.compile(r"[a-z][a-z0-9]*")
 
 
@@ -64,30 +49,10 @@ class Extra(NamedTuple):
 def load_extra(path: Path, documents: Mapping[str, Any]) -> Extra:
     """Return what a quick-reference file adds to the catalogue's documents; faults are in `errors`."""
     try:
-        document = load_json(yaml_text.read(path), str(path))
+        document = json_text.load(yaml_text.read(path), str(path))
     except ConfigError as error:
         return Extra(str(path), {}, {}, None, {}, [error], [])
     return _Reader(document, documents).read()
-
-
-def load_json(text: str, file: str) -> Document:
-    """Return a JSON text as data with the place of every value.
-
-    Raises:
-        ConfigError: it is no JSON, or holds what `yaml_text` refuses.
-    """
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        line, column = getattr(error, "lineno", 1), getattr(error, "colno", 1)
-        message = f"not valid JSON: {getattr(error, 'msg', 'a number is too long')}"
-        raise ConfigError(message, file, line, column) from None
-    except RecursionError:
-        raise ConfigError("lists and maps are nested too deep", file) from None
-    # JSON is YAML but for tabs between values and escapes of half characters; the first are harmless as spaces, and
-    # for the second the data of the JSON parser is the right one.
-    document = yaml_text.load(re.sub(r"\\u[dD][89a-fA-F]..", r"\\u0020", text.replace("\t", " ")), file)
-    return document._replace(data=data)
 
 
 class _Reader:
@@ -129,7 +94,7 @@ class _Reader:
         elif not self._is_told(path):
             self._error((*path, "path"), "this is no D-Bus path; write it like /Dc/0/Voltage")
         if spec_point is not None and interval_s is not None:
-            for point in _points(*spec_point, str(entry.get("path"))):
+            for point in points_of(*spec_point, str(entry.get("path"))):
                 dotted = self._subject(kind, point).dotted
                 self._extra.points_s[dotted] = min(interval_s, self._extra.points_s.get(dotted, interval_s))
 
@@ -187,7 +152,10 @@ class _Reader:
         if looks_secret(written, None) or self._is_secret(kind, written):
             self._error((*path, "path"), f"{written} looks like a secret; such paths are never read")
             return None
-        row = self._row(path, written, entry, interval_s)
+        row = row_of(written, entry, interval_s)
+        if row is None:
+            self._error((*path, "type"), f"this must be one of {', '.join(TYPES)}")
+            return None
         self._extra.rows.setdefault(kind, {})[written] = row
         self._extend(kind, written, row)
         return self._catalogue.get(kind).resolve(written[1:])
@@ -196,29 +164,13 @@ class _Reader:
         row = self._documents.get(kind, {}).get("points", {}).get(written, {})
         return bool(row.get("secret"))
 
-    def _row(self, path: Path_, written: str, entry: Mapping[str, Any], interval_s: float | None) -> dict[str, Any]:
-        kind = _KINDS.get(str(entry.get("type", "float")).lower())
-        if kind is None:
-            known = ", ".join(sorted(set(_KINDS)))
-            self._error((*path, "type"), f"this must be one of {known}")
-        tier = next((tier for limit, tier in _TIERS if (interval_s or 60.0) <= limit), "static")
-        row: dict[str, Any] = {"point": point_name(written), "kind": kind or "float", "tier": tier}
-        labels = entry.get("enum")
-        if isinstance(labels, dict) and all(re.fullmatch(r"-?\d{1,9}", number) for number in labels):
-            row |= {"kind": "enum", "labels": {number: snake_case(str(text)) for number, text in labels.items()}}
-        unit = entry.get("unit")
-        if isinstance(unit, str) and _UNITS.get(unit, unit):
-            row["unit"] = _UNITS.get(unit, unit)
-        row["about"] = str(entry.get("description", "")) or "Added by the user"
-        return row
-
     def _extend(self, kind: str, written: str, row: dict[str, Any]) -> None:
         self._documents = extended(self._documents, {kind: {written: row}})
         self._catalogue = Catalogue(self._documents)
 
     def _compare_unit(self, path: Path_, entry: Mapping[str, Any], spec: PointSpec) -> None:
         unit = entry.get("unit")
-        if isinstance(unit, str) and _UNITS.get(unit, unit) not in (spec.unit, ""):
+        if isinstance(unit, str) and UNITS.get(unit, unit) not in (spec.unit, ""):
             have = f"in {spec.unit}" if spec.unit else "without a unit"
             self._warning(
                 (*path, "unit"), f'"{unit}" has no effect: the value comes {have}, and so are thresholds meant'
@@ -364,15 +316,6 @@ _SPELLINGS = (
 )
 
 
-def extended(documents: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the catalogue's documents with more rows; a class that is new gets a document."""
-    result = dict(documents)
-    for kind, points in rows.items():
-        old = result.get(kind) or {"class": kind, "title": kind, "singleton": False, "points": {}}
-        result[kind] = {**old, "points": {**old.get("points", {}), **points}}
-    return result
-
-
 def _entries(data: Any, path: Path_, name: str) -> Iterator[tuple[Path_, str, Mapping[str, Any]]]:
     """Yield (place, name, entry) of everything that has a path, however it is grouped."""
     if len(path) > _DEPTH:
@@ -387,11 +330,3 @@ def _entries(data: Any, path: Path_, name: str) -> Iterator[tuple[Path_, str, Ma
         for index, value in enumerate(data):
             named = value.get("path") if isinstance(value, dict) and isinstance(value.get("path"), str) else None
             yield from _entries(value, (*path, index), named or f"{name}_{index + 1}")
-
-
-def _points(spec: PointSpec, point: str, written: str) -> list[str]:
-    """Return the points of a row: of one whose value has parts, the parts', filled as the written path fills it."""
-    if not spec.fields:
-        return [point]
-    match = re.fullmatch(re.sub(r"\\{\w+\\}", "([A-Za-z0-9_]+)", re.escape(spec.path)), written)
-    return [fill(part.point, match.groups() if match else ()) for _, part in spec.fields]

@@ -14,7 +14,7 @@ from bridge.core.points import PointIndex
 from bridge.core.rules import Pack, compile_packs
 from bridge.errors import ConfigError, ConfigErrors
 from bridge.files import paths, schema, yaml_text
-from bridge.files.extra import extended
+from bridge.files.extra_rows import extended
 from bridge.files.gather import Gathered
 from bridge.files.jobs import SiteChoice
 from bridge.files.yaml_text import Document, Path_

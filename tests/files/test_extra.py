@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bridge.core.catalogue import Catalogue
-from bridge.files.extra import Extra, extended, load_extra
+from bridge.files.extra import Extra, load_extra
+from bridge.files.extra_rows import extended
 from tests.catalogue import documents
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
@@ -94,7 +95,7 @@ def test_a_class_that_is_not_known_gets_a_document(tmp_path: Path) -> None:
         ({"path": "/Voltage2", "warning_threshold": 3}, ".warning_threshold", "direction: below"),
         ({"path": "/ProductName", "warning_high": 3}, ".warning_high", "kind string cannot be compared"),
         ({"path": "/Network/Password", "service": "platform"}, ".path", "looks like a secret"),
-        ({"path": "/New", "type": "blob"}, ".type", "one of bool"),
+        ({"path": "/New", "type": "blob"}, ".type", "one of float, double"),
         ({"trigger": "Temperature > 5", "severity": "loud"}, ".severity", "critical, warning or info"),
     ],
 )
