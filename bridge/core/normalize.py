@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 from bridge.core.catalogue import Catalogue, ClassSpec
 from bridge.core.devices import INFO_FIELDS, Devices, Presence, class_of, device_info
 from bridge.core.paths import PathTree, point_pattern
-from bridge.core.values import REFUSED, convert, firmware_text, looks_secret, parse_json, pick
+from bridge.core.values import REFUSED, Converter, converter, firmware_text, looks_secret, parse_json, pick
 from bridge.model import Device, Kind, Page, Point, PointSpec, Read, Sample, Tier
 
 STALE_TURNS = 3  # a group not read for so many of its intervals is stale: rules.md section 3
 MAX_PATHS = 5000  # per service; the largest real one (settings) has about 600
 _NEW = object()
+_NOTHING_WANTED: tuple[tuple[str, ...] | None, float] = None, 0.0
 _INFO_PATHS = frozenset(path for paths in INFO_FIELDS.values() for path in paths)
 _ONLINE = PointSpec(Kind.BOOL, "online", "", "", {}, Tier.CRITICAL, 0, 0.0, (), "Is the device on the GX?", "", "")
 _RAW = PointSpec(Kind.JSON, "", "", "", {}, Tier.EXTENDED, 3, 0.0, (), "Not in the catalogue", "", "")
@@ -54,6 +55,16 @@ class Intervals(NamedTuple):
         return max(class_s, tier_s) if spec.tier in (Tier.HEALTH, Tier.STATIC) else class_s
 
 
+class _Slot(NamedTuple):
+    """What is done with the values of one path."""
+
+    point: Point
+    spec: PointSpec
+    convert: Converter
+    is_raw: bool = False  # published as it is; any value of it may be a secret
+    way: tuple[str | int, ...] = ()  # where it stands inside a JSON value
+
+
 class _Binding:
     """What is known of one service: its device, the point of each path, and the last raw value of each."""
 
@@ -63,7 +74,7 @@ class _Binding:
         self.spec = spec
         self.device = device
         self.last: dict[str, Any] = {}
-        self.slots: dict[str, tuple[tuple[str | int, ...] | None, Point] | list[Any] | None] = {}
+        self.slots: dict[str, _Slot | list[_Slot] | None] = {}  # a list: a JSON value whose parts are points
         self.info: dict[str, Any] | None = None
 
 
@@ -75,6 +86,7 @@ class Normalizer:
         self._intervals = intervals
         self._publish_raw = publish_raw
         self._bindings: dict[str, _Binding] = {}
+        self._wanted: dict[str, tuple[tuple[str, ...] | None, float]] = {}  # service -> its paths, its interval
         self._sums = _Sums(catalogue)
         self.devices = Devices()
         self.counters: Counter[str] = Counter()
@@ -83,6 +95,14 @@ class Normalizer:
 
     def interval(self, service: str, paths: Collection[str]) -> float:
         """Return how often a service with these paths wants to be read: the shortest interval of its points."""
+        now = tuple(paths)
+        known, wanted_s = self._wanted.get(service, _NOTHING_WANTED)
+        if known != now:  # a service lists the same paths in the same order, nearly always
+            wanted_s = self._wanted_interval(service, now)
+            self._wanted[service] = now, wanted_s
+        return wanted_s
+
+    def _wanted_interval(self, service: str, paths: Collection[str]) -> float:
         kind = class_of(service)
         if kind is None:
             return self._intervals.tiers[Tier.STATIC]
@@ -106,6 +126,8 @@ class Normalizer:
         """The complete list of services was read."""
         for name in self._bindings.keys() - names:
             del self._bindings[name]
+        for name in self._wanted.keys() - names:
+            del self._wanted[name]
         presences = self.devices.listed(names)
         return Batch([self._online(presence, now) for presence in presences], [], presences, [])
 
@@ -118,17 +140,12 @@ class Normalizer:
         group = device.path if device else binding.spec.name
         if not page.is_root:
             group = f"{group}@{page.every_s:g}"  # leafs asked one by one are fresh by their own interval
-        samples: list[Sample] = []
-        for path, raw in self._changes(binding, page):
-            slot = binding.slots.get(path, _NEW)
-            if slot is _NEW:
-                slot = self._bind(binding, path, raw, group)
-            if slot is not None:
-                self._sample(slot, raw, page.at, samples)
+        changes = self._changes(binding, page)
+        samples = self._samples(binding, changes, page.at, group)
         samples += self._sums.update(samples, page.at)
         presences = self.devices.seen(device) if device else []
         samples += [self._online(presence, page.at) for presence in presences]
-        infos = self._info(binding, page, bool(presences)) if device else []
+        infos = self._info(binding, page.service, changes, bool(presences)) if device else []
         return Batch(samples, [Read(group, page.at, STALE_TURNS * page.every_s)], presences, infos)
 
     def _binding(self, page: Page) -> _Binding | None:
@@ -165,42 +182,50 @@ class Normalizer:
             last.update((path, []) for path, raw in changed if raw == [])
         return changed
 
-    def _sample(self, slot: Any, raw: Any, at: float, samples: list[Sample]) -> None:
-        if isinstance(slot, list):  # a JSON value whose parts are points
-            tree = parse_json(raw)
-            for way, point in slot:
-                self._sample((None, point), pick(tree, way), at, samples)
-            return
-        point = slot[1]
-        if self._publish_raw and point.name.startswith("raw/") and looks_secret("", raw):
+    def _samples(self, binding: _Binding, changes: list[tuple[str, Any]], at: float, group: str) -> list[Sample]:
+        slots = binding.slots
+        samples: list[Sample | None] = []
+        for path, raw in changes:
+            try:
+                slot = slots[path]
+            except KeyError:
+                slot = slots[path] = self._resolve(binding, path, raw, group)
+            if isinstance(slot, _Slot):
+                samples.append(self._sample(slot, raw, at))
+            elif slot is not None:
+                tree = parse_json(raw)
+                samples += [self._sample(part, pick(tree, part.way), at) for part in slot]
+        return [sample for sample in samples if sample is not None]
+
+    def _sample(self, slot: _Slot, raw: Any, at: float) -> Sample | None:
+        point, spec, convert, is_raw, _ = slot
+        if is_raw and looks_secret("", raw):
             self.counters["withheld_values"] += 1
-            return
-        value, code = converted = convert(raw, point.spec)
-        if converted == REFUSED:
+            return None
+        if raw is None or raw == []:  # no value, as `convert` says
+            return Sample(point, None, at)
+        converted = convert(raw, spec)
+        if converted is REFUSED:
             self.counters["refused_values"] += 1
-            value, code = None, None
-        samples.append(Sample(point, value, at, code))
+            return Sample(point, None, at)
+        return Sample(point, converted[0], at, converted[1])
 
     # -- points ---------------------------------------------------------------------------------------------------
 
-    def _bind(self, binding: _Binding, path: str, raw: Any, group: str) -> Any:
-        binding.slots[path] = slot = self._resolve(binding, path, raw, group)
-        return slot
-
-    def _resolve(self, binding: _Binding, path: str, raw: Any, group: str) -> Any:
+    def _resolve(self, binding: _Binding, path: str, raw: Any, group: str) -> _Slot | list[_Slot] | None:
         found = binding.spec.resolve(path)
-        prefix = f"{binding.device.path}/" if binding.device else ""
         if found is None:
             return self._raw_slot(binding, path, raw, group)
+        prefix = f"{binding.device.path}/" if binding.device else ""
         spec, name = found
         if not spec.fields:
-            return None, Point(prefix + name, spec, binding.device, group)
+            return _slot(Point(prefix + name, spec, binding.device, group))
         return [
-            (way, Point(prefix + _part_name(spec, part, path), part, binding.device, group))
+            _slot(Point(prefix + _part_name(spec, part, path), part, binding.device, group), way)
             for way, part in spec.fields
         ]
 
-    def _raw_slot(self, binding: _Binding, path: str, raw: Any, group: str) -> Any:
+    def _raw_slot(self, binding: _Binding, path: str, raw: Any, group: str) -> _Slot | None:
         self.counters["unknown_paths"] += 1
         levels = path.split("/")
         is_name = all(level.replace("_", "a").isalnum() and level.isascii() for level in levels)
@@ -211,7 +236,8 @@ class Normalizer:
             return None
         where = binding.device.path if binding.device else binding.spec.name
         kind = Kind.FLOAT if isinstance(raw, int | float) else Kind.STRING
-        return None, Point(f"raw/{where}/{path}", _RAW._replace(kind=kind), binding.device, group)
+        point = Point(f"raw/{where}/{path}", _RAW._replace(kind=kind), binding.device, group)
+        return _slot(point)._replace(is_raw=True)
 
     # -- devices --------------------------------------------------------------------------------------------------
 
@@ -219,17 +245,23 @@ class Normalizer:
         device = presence.device
         return Sample(Point(f"{device.path}/online", _ONLINE, device, "presence"), presence.is_online, at)
 
-    def _info(self, binding: _Binding, page: Page, is_new: bool) -> list[tuple[Device, dict[str, Any]]]:
+    def _info(
+        self, binding: _Binding, service: str, changes: list[tuple[str, Any]], is_new: bool
+    ) -> list[tuple[Device, dict[str, Any]]]:
         device = binding.device
-        if device is None or (not is_new and binding.info and _INFO_PATHS.isdisjoint(page.values)):
+        if device is None or (not is_new and binding.info and _INFO_PATHS.isdisjoint(path for path, _ in changes)):
             return []
         packed = binding.last.get("FirmwareVersion")
         firmware = firmware_text(packed) if isinstance(packed, int) and packed > 0 else None
-        info = device_info(device, page.service, binding.last, firmware)
+        info = device_info(device, service, binding.last, firmware)
         if info == binding.info and not is_new:
             return []
         binding.info = info
         return [(device, info)]
+
+
+def _slot(point: Point, way: tuple[str | int, ...] = ()) -> _Slot:
+    return _Slot(point, point.spec, converter(point.spec.kind), way=way)
 
 
 def _part_name(spec: PointSpec, part: PointSpec, path: str) -> str:

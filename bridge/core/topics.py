@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bridge.core.values import iso_time
-from bridge.model import Alert, Device, Event, Kind, Message, Meta, Point, Read, Sample, Value
+from bridge.model import Alert, Device, Event, Kind, Message, Meta, Point, PointSpec, Read, Sample, Value
 
 TEXT = "text/plain"
 JSON = "application/json"
@@ -21,6 +21,9 @@ _EXPIRY_TURNS = 3
 _JSON_META = Meta(JSON, 0, ())
 _TEXT_META = Meta(TEXT, 0, ())
 _TEXT_KINDS = frozenset((Kind.ENUM, Kind.ALARM, Kind.STRING, Kind.FIRMWARE))
+_UNMEASURED = (str, bool)  # values that are the same or not, with nothing between
+# Deadbands are decimal fractions: 49.81 - 49.8 is a hair below 0.01.
+_HAIR = 1e-9
 
 
 class Format(NamedTuple):
@@ -35,7 +38,7 @@ def number_text(value: float, precision: int) -> str:
     """Return the shortest decimal of `value` with at most `precision` decimals: 81.0 -> 81, 49.80 -> 49.8."""
     if isinstance(value, int):
         return str(value)
-    text = f"{value:.{precision}f}"
+    text = "%.*f" % (precision, value)  # noqa: UP031 - a third faster than an f-string with a nested precision
     if precision > 0:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
@@ -57,11 +60,13 @@ def scalar_text(value: Value | None, point_kind: Kind, precision: int) -> str:
 class _Entry:
     """What is known of one published topic."""
 
-    __slots__ = ("deadband", "metas", "published_at", "sample", "sent", "topic")
+    __slots__ = ("least", "metas", "precision", "published_at", "sample", "sent", "spec", "topic")
 
-    def __init__(self, topic: str, deadband: float, metas: tuple[Meta, Meta]) -> None:
+    def __init__(self, topic: str, spec: PointSpec, deadband: float, metas: tuple[Meta, Meta]) -> None:
         self.topic = topic
-        self.deadband = deadband
+        self.spec = spec
+        self.precision = spec.precision
+        self.least = deadband * (1 - _HAIR)
         self.metas = metas
         self.sample: Sample
         self.sent: Value | None = None
@@ -85,16 +90,18 @@ class StateTopics:
         for read in reads:
             self._stale_after[read.group] = read.stale_after_s
         out: list[Message] = []
+        entries = self._entries
         for sample in samples:
-            if sample.point.group == "presence":
-                continue  # announced as the device's status
-            entry = self._entries.get(sample.point.name)
+            point = sample[0]
+            entry = entries.get(point[0])
             if entry is None:
-                entry = self._new_entry(sample.point)
-            elif not _is_worth(entry, sample):
+                if point.group == "presence":
+                    continue  # announced as the device's status
+                entry = self._new_entry(point)
+            elif not _is_worth(entry, sample[1]):
                 entry.sample = sample
                 continue
-            out.append(self._publish(entry, sample))
+            out.append(self._publish(entry, sample, sample[2]))
         for read in reads:
             if read.at >= self._next_refresh.get(read.group, 0.0):
                 out += self._refresh(read)
@@ -114,7 +121,8 @@ class StateTopics:
             dotted = point.name.replace("/", ".")
             in_class = f"{point.device.kind}.{point.spec.point.replace('/', '.')}" if point.device else dotted
             deadband = deadbands.get(dotted, deadbands.get(in_class, deadband))
-        entry = self._entries[point.name] = _Entry(self._prefix + point.name, deadband, self._make_metas(point))
+        entry = _Entry(self._prefix + point.name, point.spec, deadband, self._make_metas(point))
+        self._entries[point.name] = entry
         self._groups.setdefault(point.group, []).append(entry)
         return entry
 
@@ -124,17 +132,20 @@ class StateTopics:
         pair = (Meta(JSON, int(_EXPIRY_TURNS * every_s), user), Meta(TEXT, int(_EXPIRY_TURNS * every_s), user))
         return self._metas.setdefault(pair[0], pair[0]), self._metas.setdefault(pair[1], pair[1])
 
-    def _publish(self, entry: _Entry, sample: Sample, at: float | None = None) -> Message:
+    def _publish(self, entry: _Entry, sample: Sample, at: float) -> Message:
+        _, value, _, code = sample
         entry.sample = sample
-        entry.sent = sample.value
-        at = entry.published_at = sample.at if at is None else at
-        spec = sample.point.spec
+        entry.sent = value
+        entry.published_at = at
         if self._format.is_json:
-            return Message(entry.topic, _json_payload(sample, at), 0, True, entry.metas[0], at, sample.code)
-        payload = scalar_text(sample.value, spec.kind, spec.precision)
-        is_text = sample.value is not None and spec.kind in _TEXT_KINDS or spec.kind is Kind.TIMESTAMP
+            return Message(entry.topic, _json_payload(sample, at), 0, True, entry.metas[0], at, code)
+        spec = entry.spec
+        if type(value) is float and spec.kind is not Kind.TIMESTAMP:  # what changes all the time takes the short way
+            return Message(entry.topic, number_text(value, entry.precision), 0, True, entry.metas[0], at, code)
+        payload = scalar_text(value, spec.kind, spec.precision)
+        is_text = value is not None and (spec.kind in _TEXT_KINDS or spec.kind is Kind.TIMESTAMP)
         meta = entry.metas[1 if is_text and payload != "null" else 0]
-        return Message(entry.topic, payload, 0, True, meta, at, sample.code)
+        return Message(entry.topic, payload, 0, True, meta, at, code)
 
     def _refresh(self, read: Read) -> list[Message]:
         """Publish again what was not published for the refresh interval, and plan the next look."""
@@ -147,13 +158,14 @@ class StateTopics:
         return out
 
 
-def _is_worth(entry: _Entry, sample: Sample) -> bool:
+def _is_worth(entry: _Entry, value: Value | None) -> bool:
     """Tell whether a new value differs enough from the one published last."""
-    sent, value = entry.sent, sample.value
-    if sent is None or value is None or isinstance(value, str | bool) or isinstance(sent, str | bool):
-        return sent != value
-    # Deadbands are decimal fractions: 49.81 - 49.8 is a hair below 0.01.
-    return sent != value and abs(value - sent) >= entry.deadband * (1 - 1e-9)
+    sent = entry.sent
+    if sent == value:
+        return False
+    if sent is None or value is None or isinstance(value, _UNMEASURED) or isinstance(sent, _UNMEASURED):
+        return True
+    return abs(value - sent) >= entry.least
 
 
 def _json_payload(sample: Sample, at: float) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from bridge.model import Kind, PointSpec, Value
 
 Converted = tuple[Value | None, int | None]
+Converter = Callable[[Any, PointSpec], Converted]
 
 NO_VALUE: Converted = (None, None)
 REFUSED: Converted = (None, -1)
@@ -34,16 +35,20 @@ def convert(raw: Any, spec: PointSpec) -> Converted:
     """Return the value that `raw` is for a row of the catalogue; see the module for what the answers mean."""
     if raw is None or raw == []:
         return NO_VALUE
-    return _CONVERTERS[spec.kind](raw, spec)
+    return converter(spec.kind)(raw, spec)
+
+
+def converter(kind: Kind) -> Converter:
+    """Return what `convert` applies to the values of a kind that are something: for a caller with many of them."""
+    return _CONVERTERS[kind]
 
 
 def _number(raw: Any, spec: PointSpec) -> Converted:
-    if isinstance(raw, bool) or not isinstance(raw, int | float):
+    # What JSON gives is exactly a float or an int, and a bool is neither; no other check is as cheap.
+    if type(raw) is not float and type(raw) is not int:
         return REFUSED
-    if isinstance(raw, float) and not math.isfinite(raw):
-        return NO_VALUE
-    if not -_LIMIT <= raw <= _LIMIT:
-        return REFUSED
+    if not -_LIMIT <= raw <= _LIMIT:  # false for NaN too
+        return NO_VALUE if type(raw) is float and not math.isfinite(raw) else REFUSED
     for sentinel in spec.invalid:
         if abs(raw - sentinel) < 1e-3:
             return NO_VALUE
@@ -122,7 +127,7 @@ def _json(raw: Any, spec: PointSpec) -> Converted:
     if tree is None or tree in ([], {}):
         return NO_VALUE
     try:
-        text = json.dumps(_without_secrets(tree), separators=(",", ":"), sort_keys=True)
+        text = json.dumps(without_secrets(tree), separators=(",", ":"), sort_keys=True)
     except (RecursionError, TypeError):  # nested too deep, or keys that cannot be sorted
         return REFUSED
     return (text, None) if len(text) <= MAX_TEXT else REFUSED
@@ -138,11 +143,16 @@ def parse_json(raw: Any) -> Any:
         return None
 
 
-def _without_secrets(tree: Any) -> Any:
+def without_secrets(tree: Any) -> Any:
+    """Return a JSON tree without the keys and texts that look like secrets, and with null for what is no number.
+
+    Raises:
+        RecursionError: it is nested too deep to be looked at.
+    """
     if isinstance(tree, dict):
-        return {key: _without_secrets(value) for key, value in tree.items() if not SECRET_KEY.search(key)}
+        return {key: without_secrets(value) for key, value in tree.items() if not SECRET_KEY.search(key)}
     if isinstance(tree, list):
-        return [_without_secrets(item) for item in tree]
+        return [without_secrets(item) for item in tree]
     if isinstance(tree, float) and not math.isfinite(tree):
         return None
     return None if isinstance(tree, str) and _SECRET_VALUE.search(tree) else tree
@@ -169,7 +179,7 @@ def looks_secret(path: str, raw: Any) -> bool:
     return isinstance(raw, str) and bool(_SECRET_VALUE.search(raw))
 
 
-_CONVERTERS: dict[Kind, Callable[[Any, PointSpec], Converted]] = {
+_CONVERTERS: dict[Kind, Converter] = {
     Kind.FLOAT: _number,
     Kind.DURATION: _number,
     Kind.INT: _integer,
