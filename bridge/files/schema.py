@@ -47,7 +47,9 @@ def _validator(schema_name: str) -> Any:
     from jsonschema import Draft202012Validator
 
     text = (paths.schemas_directory() / f"{schema_name}.schema.json").read_text(encoding="utf-8")
-    return Draft202012Validator(json.loads(text))
+    schema = json.loads(text)
+    schema.pop("$id", None)  # jsonschema 4.17, the last that runs on a GX, resolves no reference against a URN
+    return Draft202012Validator(schema)
 
 
 def key_path(path: Sequence[str | int]) -> str:
