@@ -1,0 +1,253 @@
+"""`victron-bridge replay`: run the rules over a recording, on the recording's own time.
+
+The walk is that of `run`, from the page to the message: the same Cycle, Normalizer and Engine. Only the source, the
+clock and the sink differ, and between two pages the clock stops wherever the engine has something to decide, so a
+`for` of 30 s fires 30 s after its condition became true, as it would have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+
+from bridge.assemble import site_parts
+from bridge.clock import SteadyClock
+from bridge.commands.arguments import add_flags, add_site_choice, compiled_for, one_site, settings_of
+from bridge.commands.table import printable
+from bridge.core.engine import Engine
+from bridge.core.nearest import nearest
+from bridge.core.normalize import Normalizer
+from bridge.core.summary import Summary
+from bridge.core.topics import SiteTopics, StateTopics
+from bridge.core.values import iso_time
+from bridge.cycle import Cycle
+from bridge.errors import ConfigError
+from bridge.files import paths
+from bridge.files.settings import Site
+from bridge.model import Message
+from bridge.sinks.base import Request
+from bridge.site import SiteParts
+from bridge.sources.recording import RecordingSource
+
+EPILOG = """\
+examples:
+  victron-bridge replay gx.jsonl.gz                                    the packs of `run`
+  victron-bridge replay gx.jsonl.gz --rules my.yaml --pack essential   only these
+  victron-bridge replay gx.jsonl.gz --points battery.soc 'battery.*.cell_voltage.*'
+
+Times are those of the recording (UTC). Nothing is published, no state is kept. `record` makes recordings.
+"""
+
+_NAMELESS = "recording"  # the site of a recording whose GX told no serial
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `replay`."""
+    parser.epilog = EPILOG
+    parser.add_argument("file", metavar="FILE", help="a recording, plain or gzip; - is standard input")
+    add_flags(parser, "config")
+    add_site_choice(parser)
+    parser.add_argument(
+        "--rules", nargs="+", action="extend", default=[], metavar="FILE", help="rule packs of your own"
+    )
+    parser.add_argument(
+        "--pack", nargs="+", action="extend", default=[], metavar="NAME", help="rule packs of the program"
+    )
+    parser.add_argument(
+        "--points", nargs="+", action="extend", default=[], metavar="NAME", help="show these points, too; * matches"
+    )
+    parser.add_argument("--json", action="store_true", help="write one JSON document")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay a recording; alerts are no fault, so the exit code is 0.
+
+    Raises:
+        ConfigErrors: all mistakes of the rules.
+        ConfigError: the file is no recording, or is damaged.
+    """
+    settings = settings_of(args)
+    site = _with_rules(one_site(settings, args.chosen_site, "the config file has several sites"), args)
+    parts = site_parts(site, settings, compiled_for([site]), SteadyClock())
+    with _opened(args.file) as stream:
+        source = RecordingSource(stream, args.file)
+        name = parts.name or (source.identify(0.0) or _NAMELESS).lower()
+        sink = _Sink(f"{parts.base_topic}/{name}/", args.points, None if args.json else print)
+        replay = _Replay(parts, name, source, sink)
+        replay.run()
+    if source.note:
+        print(f"victron-bridge: {args.file}: {source.note}", file=sys.stderr)
+    if args.json:
+        print(json.dumps(replay.document(), ensure_ascii=False, indent=2))
+    else:
+        print(replay.summary())
+    return 0
+
+
+def _with_rules(site: Site, args: argparse.Namespace) -> Site:
+    """Return the site with the packs that the command line names, if it names any."""
+    if not args.rules and not args.pack:
+        return site
+    known = sorted(file.stem for file in paths.rules_directory().glob("*.yaml"))
+    for name in args.pack:
+        if name not in known:
+            meant = nearest(name, known)
+            advice = f'did you mean "{meant}"?' if meant else f"there are {', '.join(known)}"
+            raise ConfigError(f'no pack is called "{name}"; {advice}', key="--pack")
+    files = tuple(str(Path(name).absolute()) for name in args.rules)
+    return site._replace(rules=site.rules._replace(packs=tuple(args.pack), files=files))
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[BufferedReader]:
+    if name == "-":
+        yield sys.stdin.buffer  # type: ignore[misc]
+        return
+    try:
+        stream = open(name, "rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise ConfigError(f"the file cannot be read: {(error.strerror or str(error)).lower()}", name) from None
+    with stream:
+        yield stream
+
+
+class _Replay:
+    """The walk of one recording through all stages."""
+
+    def __init__(self, parts: SiteParts, name: str, source: RecordingSource, sink: _Sink) -> None:
+        self._name = name
+        self._source = source
+        self._sink = sink
+        self._engine = Engine(name, parts.program)
+        self._normalizer = Normalizer(parts.catalogue, parts.intervals, parts.publish_raw)
+        self._cycle = Cycle(
+            source=source,
+            normalizer=self._normalizer,
+            engine=self._engine,
+            state_topics=StateTopics(parts.base_topic, name, parts.format),
+            site_topics=SiteTopics(parts.base_topic, name),
+            summary=Summary(name),
+            sink=sink,
+        )
+        self._from = self._to = source.next_due()
+
+    def run(self) -> None:
+        """Take every line at its time, and every clock of the engine that runs out before it."""
+        ticked = -math.inf
+        while (due := self._source.next_due()) < math.inf:
+            clock = self._cycle.next_clock()
+            if ticked < clock < due:
+                ticked = clock
+                self._cycle.tick(clock)
+                continue
+            self._to = due
+            self._cycle.turn(due, lambda: self._to)
+
+    def summary(self) -> str:
+        """Return what happened in one line."""
+        if self._from == math.inf:
+            return "the recording is empty"
+        health = self._source.health()
+        events = self._sink.counts
+        told = ", ".join(f"{count} {event}" for event, count in sorted(events.items())) or "none"
+        text = f"{_span(self._to - self._from)} from {iso_time(self._from)}: {health['pages']} pages, "
+        text += f"{health['values']} values, {len(self._normalizer.devices.online)} devices; events: {told}"
+        firing = self._still("firing")
+        return text + (f"; still firing: {', '.join(firing)}" if firing else "")
+
+    def document(self) -> dict[str, Any]:
+        """Return everything that happened as one document."""
+        is_empty = self._from == math.inf
+        return {
+            "site": self._name,
+            "recording": dict(self._source.header),
+            "from": None if is_empty else iso_time(self._from),
+            "to": None if is_empty else iso_time(self._to),
+            **{key: value for key, value in self._source.health().items() if key in ("pages", "values")},
+            "note": self._source.note or None,
+            "events": self._sink.events,
+            "points": self._sink.points,
+            "firing": self._still("firing"),
+            "pending": self._still("pending"),
+        }
+
+    def _still(self, phase: str) -> list[str]:
+        return sorted(alert.id for alert in self._engine.alerts() if alert.phase == phase)
+
+
+def _span(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours} h {minutes:02} min {seconds:02.0f} s" if hours else f"{minutes} min {seconds:02.0f} s"
+
+
+class _Sink:
+    """Picks events, and the points that somebody wants to see, out of what `run` would have published."""
+
+    def __init__(self, prefix: str, wanted: Sequence[str], show: Callable[[str], None] | None) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.points: list[dict[str, Any]] = []
+        self.counts: Counter[str] = Counter()
+        self.wall_offset_s = 0.0  # a recording holds wall times
+        self._prefix = prefix
+        self._patterns = [name.replace(".", "/") for name in wanted]
+        self._show = show
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            name = message.topic.removeprefix(self._prefix)
+            if name == "alerts" and not message.retain:
+                self._event(json.loads(message.payload))
+            elif any(fnmatchcase(name, pattern) for pattern in self._patterns):
+                self._point(name, message)
+
+    def _event(self, event: dict[str, Any]) -> None:
+        self.counts[event["event"]] += 1
+        if self._show is None:
+            self.events.append(event)
+            return
+        device = event["device"]
+        where = f"{device['class']}/{device['instance']}" if device else "-"
+        value = "-" if event["value"] is None else str(event["value"])
+        columns = (
+            f"{event['event']:12}",
+            f"{event['severity']:8}",
+            f"{event['alert']:32}",
+            f"{where:14}",
+            f"{value:>9}",
+        )
+        self._show(f"{_moment(event['ts'])}  {' '.join(columns)}  {printable(event['summary'], 100)}")
+
+    def _point(self, name: str, message: Message) -> None:
+        if self._show is None:
+            self.points.append({"at": iso_time(message.at), "point": name, "payload": message.payload})
+        else:
+            self._show(f"{_moment(iso_time(message.at))}  {name} {printable(message.payload, 100)}")
+
+    # The rest of the Sink protocol: there is nobody to hear from and nothing to wait for.
+
+    def subscribe(self, topic: str, handler: Callable[[Request], None]) -> None:
+        """Hear nothing."""
+
+    def start(self) -> None:
+        """Connect to nothing."""
+
+    def stop(self, timeout_s: float) -> list[Message]:
+        return []
+
+    def health(self) -> Mapping[str, Any]:
+        return {}
+
+
+def _moment(iso: str) -> str:
+    """Return an ISO time in one width: milliseconds only belong to some."""
+    return iso[:19].replace("T", " ")
