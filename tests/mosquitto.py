@@ -63,15 +63,25 @@ class Mosquitto:
         os.chmod(self.directory, 0o755)  # mosquitto started by root becomes another user, who must read this
         for name, content in (files or {}).items():
             (self.directory / name).write_text(content)
-        self.port = port or free_port()
-        allow = "true" if anonymous else "false"
-        lines = f"listener {self.port} 127.0.0.1\nallow_anonymous {allow}\n" + config.replace(
-            "{dir}", str(self.directory)
-        )
         self._config = self.directory / "mosquitto.conf"
-        self._config.write_text(lines + "\n")
         self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        self._text = f"allow_anonymous {str(anonymous).lower()}\n" + config.replace("{dir}", str(self.directory)) + "\n"
+        try:
+            self._start_somewhere(port)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start_somewhere(self, port: int) -> None:
+        for attempts_left in range(4, -1, -1):
+            self.port = port or free_port()
+            self._config.write_text(f"listener {self.port} 127.0.0.1\n{self._text}")
+            try:
+                self.start()
+                return
+            except RuntimeError:  # somebody else was faster to take the port
+                if port or not attempts_left:
+                    raise
 
     def start(self) -> None:
         """Start the process and wait until it accepts connections."""

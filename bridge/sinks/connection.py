@@ -32,7 +32,6 @@ from bridge.sinks.dialing import Wake
 from bridge.sinks.properties import Packed
 
 MAX_REQUEST_BYTES = 65_536
-_MAX_INBOX = 1_000
 _KEEPALIVE_TIMEOUT = 141
 # What paho lets out of its parser for a broken packet; 2.1 has no exception of its own for it.
 _GARBLED = (ValueError, LookupError, struct.error, MQTTException)
@@ -62,7 +61,7 @@ class Connection:
         self.limits: Limits | None = None  # None until the broker has accepted the login
         self.connected_at = 0.0
         self.acks: deque[Ack] = deque()
-        self.inbox: deque[Request] = deque(maxlen=_MAX_INBOX)
+        self.inbox: deque[Request] = deque()  # emptied after each turn, and a turn reads few packets
         self.refused_filters: list[str] = []
         self.last_ack_at: float | None = None
         self._options = options

@@ -47,30 +47,30 @@ class Encoder:
 
     def encode(self, messages: Sequence[Message], now: float) -> bytes:
         """Return the QoS 0 packets of `messages`, those that may be sent at all. `now` is the steady clock."""
-        topics = self._topics
+        topics, largest_size, retained = self._topics, self.largest_packet - 5, self.retain
         parts: list[bytes] = []
-        blocks: dict[tuple[int, float], bytes | None] = {}  # what messages of one page and unit have in common
+        blocks: dict[tuple[int, float], bytes] = {}  # what messages of one page and unit have in common
         for message in messages:
-            topic = topics.get(message.topic) or self.topic_field(message.topic)
+            name, text, _, retain, meta, at, code = message
+            topic = topics.get(name) or self.topic_field(name)
             if not topic:
                 self._complain(message, INVALID)
                 continue
-            key = (id(message.meta), message.at)  # the messages keep their metas alive, so an id is not used twice
-            if key in blocks and message.code is None:
-                properties = blocks[key]
-            else:
-                properties = self._block(message, now)
-                if message.code is None:
-                    blocks[key] = properties
+            key = id(meta), at  # the messages keep their metas alive, so an id is not used twice
+            properties = blocks.get(key) if code is None else None
             if properties is None:
-                self._complain(message, EXPIRED)
-                continue
-            payload = payload_bytes(message.payload)
+                properties = self._block(message, now)
+                if properties is None:
+                    self._complain(message, EXPIRED)
+                    continue
+                if code is None:
+                    blocks[key] = properties
+            payload = text.encode() if text.isascii() else payload_bytes(text)
             size = len(topic) + len(properties) + len(payload)
-            if size > self.largest_packet - 5:
+            if size > largest_size:
                 self._complain(message, TOO_LARGE)
                 continue
-            head = _PUBLISH_RETAINED if message.retain and self.retain else _PUBLISH
+            head = _PUBLISH_RETAINED if retain and retained else _PUBLISH
             parts += (head, variable_length(size), topic, properties, payload)
         self.encoded += len(parts) // 5
         return b"".join(parts)

@@ -22,6 +22,7 @@ class RecordingSink:
     """Writes messages to the file `path`, which is appended to when it exists."""
 
     def __init__(self, path: Path, max_bytes: int = _MAX_BYTES) -> None:
+        self.wall_offset_s = 0.0
         self._path = path
         self._max_bytes = max_bytes
         self._file: TextIO | None = None
@@ -49,7 +50,7 @@ class RecordingSink:
             if self._file is None:
                 self._dropped += len(messages)
                 return
-            lines = [to_line(message) + "\n" for message in messages]
+            lines = [to_line(message, self.wall_offset_s) + "\n" for message in messages]
             kept = [line for line in lines if self._has_room(line)]
             self._dropped += len(lines) - len(kept)
             try:

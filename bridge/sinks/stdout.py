@@ -15,10 +15,10 @@ from bridge.model import Message
 from bridge.sinks.base import Request
 
 
-def to_line(message: Message) -> str:
-    """Return `message` as one JSON object without a line break."""
+def to_line(message: Message, wall_offset_s: float = 0.0) -> str:
+    """Return `message` as one JSON object without a line break; `at` is the wall clock."""
     document: dict[str, Any] = {
-        "at": round(message.at, 3),
+        "at": round(message.at + wall_offset_s, 3),
         "topic": message.topic,
         "payload": message.payload,
         "qos": message.qos,
@@ -29,7 +29,7 @@ def to_line(message: Message) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-def to_text(message: Message) -> str:
+def to_text(message: Message, _wall_offset_s: float = 0.0) -> str:
     """Return `message` as `topic payload`, line breaks inside the payload made visible."""
     return f"{message.topic} {message.payload}".replace("\r", "\\r").replace("\n", "\\n")
 
@@ -41,6 +41,7 @@ class StdoutSink:
     """
 
     def __init__(self, stream: TextIO | None = None, is_json: bool = True) -> None:
+        self.wall_offset_s = 0.0
         self._stream = sys.stdout if stream is None else stream
         self._format = to_line if is_json else to_text
         self._lock = Lock()
@@ -52,7 +53,7 @@ class StdoutSink:
         """Write one line per message, and flush once."""
         if not messages:
             return
-        text = "".join(self._format(message) + "\n" for message in messages)
+        text = "".join(self._format(message, self.wall_offset_s) + "\n" for message in messages)
         with self._lock:
             try:
                 self._stream.write(text)

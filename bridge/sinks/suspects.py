@@ -76,6 +76,7 @@ class Suspects:
         self._idle_closes.append(now)
         if len(self._idle_closes) == _IDLE_CLOSES and now - self._idle_closes[0] <= _IDLE_CLOSES_WITHIN_S:
             self.is_taken_over = True
+            self.parked.clear()  # whoever was accused before may only have been there
 
     def _accuse(self, key: object) -> object | None:
         self._seen[key] += 1

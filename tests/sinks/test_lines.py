@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 
 from bridge.errors import SinkError
 from bridge.model import Message, Meta
+from bridge.sinks.base import Sink
 from bridge.sinks.recording import RecordingSink
 from bridge.sinks.stdout import StdoutSink
 
@@ -28,6 +30,15 @@ def test_a_line_is_one_json_object():
         {"at": 12.346, "topic": "v/a", "payload": "ä\nb", "qos": 0, "retain": True, "code": 3},
         {"at": 13.0, "topic": "v/b", "payload": "", "qos": 1, "retain": False},
     ]
+
+
+def test_lines_show_the_wall_clock():
+    """The steady clock's offset is added to the time of each line."""
+    stream = io.StringIO()
+    sink = StdoutSink(stream)
+    sink.wall_offset_s = 100.0
+    sink.publish(MESSAGES)
+    assert [json.loads(line)["at"] for line in stream.getvalue().splitlines()] == [112.346, 113.0]
 
 
 def test_for_people_a_line_is_topic_and_payload():
@@ -81,3 +92,10 @@ def test_a_recording_that_cannot_be_written_is_told_at_start(tmp_path):
     """A missing directory is an error before anything is lost."""
     with pytest.raises(SinkError, match="Cannot write"):
         RecordingSink(tmp_path / "missing" / "out.jsonl").start()
+
+
+@pytest.mark.parametrize("make", [StdoutSink, lambda: RecordingSink(Path("unused"))])
+def test_both_are_sinks(make):
+    """Each of them can stand where the cycle wants a sink."""
+    sink: Sink = make()
+    assert all(hasattr(sink, name) for name in ("publish", "subscribe", "start", "stop", "health", "wall_offset_s"))

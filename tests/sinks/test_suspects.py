@@ -87,3 +87,15 @@ def test_a_poison_message_is_not_taken_for_a_takeover():
     for _ in range(8):
         close(suspects, ["v/bad"])
     assert not suspects.is_taken_over
+
+
+def test_a_takeover_acquits_who_was_parked():
+    """When hanging up goes on with nothing in flight, the parked message was not the reason."""
+    suspects = Suspects()
+    for _ in range(2):
+        close(suspects)
+    assert [close(suspects, ["v/status"]) for _ in range(2)] == [None, "v/status"]
+    for _ in range(4):
+        close(suspects)
+    assert suspects.is_taken_over
+    assert suspects.parked == set()
