@@ -97,10 +97,12 @@ class _SiteChecks:
         yield from self._unknown_points(("publish", "deadband"), self._choice.deadbands)
         for name in self._choice.classes:
             yield from self._unknown("class", name, self._catalogue.class_names(), ("poll", "classes", name))
-        for name in self._choice.disable:
-            yield from self._unknown("alert", name, alerts_of(self._packs), self._item(("rules", "disable"), name))
+        alerts = alerts_of(self._packs)
+        for name in self._choice.disable:  # looked for here too: the compiler does not know which item of the list
+            yield from self._unknown("alert", name, alerts, self._item(("rules", "disable"), name))
+        disabled = set(alerts).intersection(self._choice.disable)
         try:
-            compile_packs(self._packs, self._catalogue, self._choice.params, self._choice.profile)
+            compile_packs(self._packs, self._catalogue, self._choice.params, self._choice.profile, disabled)
         except ConfigErrors as found:
             yield from map(self._placed, found.errors)
 
@@ -119,9 +121,9 @@ class _SiteChecks:
 
     def _placed(self, error: ConfigError) -> ConfigError:
         """Return an error of the rule compiler; one about the site's own params gets its place in the config."""
-        if error.file or not error.key.startswith("params."):
+        if error.file or not error.key.startswith("rules.params."):
             return error
-        return self._fault(("rules", *error.key.split(".", 2)), error.message)
+        return self._fault(tuple(error.key.split(".", 3)), error.message)
 
     def _item(self, path: Path_, item: str) -> Path_:
         """Return the path of an item of a list, in the site's own part or at the top."""
