@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from bridge.errors import Garbled, Unreachable
@@ -59,7 +59,8 @@ class SocketTransport:
         self._port = url.port or (8088 if url.scheme == "http" and not url.path.strip("/") else 80)
         self._prefix = url.path.rstrip("/")
         self._head = f" HTTP/1.0\r\nHost: {url.netloc.rpartition('@')[2]}\r\nConnection: close\r\n\r\n"
-        self._address = ""  # the last address that answered: saves a name look-up per request
+        # The last address that took a connection: saves looking up the name, which costs CPU even for a number.
+        self._known: tuple[socket.AddressFamily, Any] | None = None
         self._socket: socket.socket | None = None
         self._is_aborted = False
 
@@ -68,9 +69,10 @@ class SocketTransport:
         try:
             connection = self._connect(timeout_s)
         except TimeoutError as error:
+            self._known = None
             raise Unreachable(f"no connection to {self._host}:{self._port} in {timeout_s:.0f} s", True) from error
         except OSError as error:
-            self._address = ""
+            self._known = None
             raise Unreachable(f"cannot connect to {self._host}:{self._port}: {_reason(error)}") from error
         self._socket = connection
         try:
@@ -87,8 +89,18 @@ class SocketTransport:
             connection.close()
 
     def _connect(self, timeout_s: float) -> socket.socket:
-        connection = socket.create_connection((self._address or self._host, self._port), timeout_s)
-        self._address = connection.getpeername()[0]
+        if self._known is None:
+            connection = socket.create_connection((self._host, self._port), timeout_s)
+            self._known = connection.family, connection.getpeername()
+            return connection
+        family, address = self._known
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(timeout_s)
+            connection.connect(address)
+        except OSError:
+            connection.close()
+            raise
         return connection
 
     def abort(self) -> None:
