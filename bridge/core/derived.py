@@ -6,15 +6,14 @@ and then the alerts, so each is computed at most once per moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from bridge.core.alerts import as_shown, attempt
-from bridge.core.compile import Bound, Code
+from bridge.core.compile import LOCAL, WALL, Bound, Code
 from bridge.core.formula import Derived
-from bridge.core.points import TEXT, TRUTH
+from bridge.core.spans import series
 from bridge.core.store import Store
-from bridge.core.windows import Series, series
+from bridge.core.windows import Series
 from bridge.model import Device, Kind, Point, PointSpec, Sample, Tier
 
 _KINDS = {"truth": Kind.BOOL, "label": Kind.ENUM, "text": Kind.STRING}
@@ -67,7 +66,7 @@ class DerivedState:
         """Compute the point; return a sample when it is a record whose value changed."""
         value: Any = attempt(self.read)
         if self.series is not None:
-            value = self.series.step(now, value)
+            value = self.series.step(now, value, store.values[WALL] + store.values[LOCAL])
         elif isinstance(value, float) and value - value != 0.0:  # an infinity, or no number
             value = None
         if store.raw[self.slot] == value:
@@ -82,7 +81,3 @@ class DerivedState:
 
 def _nothing() -> None:
     return None
-
-
-Bind = Callable[[Code, str, Any], Bound]
-_ = TEXT, TRUTH

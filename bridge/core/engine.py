@@ -87,7 +87,7 @@ class Engine:
         now = max(now, self._now)
         heap = self._heap
         self._horizon = now - MAX_CATCH_UP_S
-        while heap and heap[0][0] < now:
+        while heap and heap[0][0] < now and self._now > -inf:
             self._advance(max(heap[0][0], self._now))
         self._now = self.store.values[0] = now
         if reads:
@@ -97,10 +97,8 @@ class Engine:
         return self._told()
 
     def _told(self) -> list[Event]:
-        events = self.announcer.events
-        if events:
-            self.announcer.events = []
-            self.counters["events"] += len(events)
+        events, self.announcer.events = self.announcer.events, []
+        self.counters["events"] += len(events)
         return events
 
     def _advance(self, now: float) -> None:

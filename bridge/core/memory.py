@@ -6,7 +6,7 @@ Times are dumped as they are. When the clock went backwards since (a GX without 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Any
 
@@ -67,18 +67,24 @@ def load_engine(
         alert = alerts.get(key)
         if alert is not None:
             _load_alert(alert, kept, shift_s)
-            if gap_s > _patience_s(alert, store):
+            if gap_s > _patience_s(_sources(alert, store), store):
                 alert.clock.restart(now)
     for key, kept in state["series"].items():
         one = derived.get(key)
         if one is not None and one.series is not None:
             one.series.load(kept, shift_s)
+            if gap_s > _patience_s(one.sources, store):
+                one.series.pause()
 
 
-def _patience_s(alert: AlertState, store: Store) -> float:
-    """Return the longest gap over which the clocks of an alert go on: three poll intervals of its inputs."""
+def _sources(alert: AlertState, store: Store) -> list[int]:
     prefix = f"{alert.device.path}/" if alert.device else ""
-    groups = [store.group_at(store.slot(one.of(prefix))) for one in alert.rule.points]
+    return [store.slot(one.of(prefix)) for one in alert.rule.points]
+
+
+def _patience_s(slots: Iterable[int], store: Store) -> float:
+    """Return the longest gap over which a clock goes on: three poll intervals of what it depends on."""
+    groups = [store.group_at(slot) for slot in slots]
     return min((group.stale_after_s for group in groups if group is not None and group.has_read), default=DEFAULT_GAP_S)
 
 

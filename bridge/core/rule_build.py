@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bridge.core.alerts import Rule
 from bridge.core.compile import Code
 from bridge.core.expression import resolve
-from bridge.core.formula import Derived, Expr, Formula, Scope, walk
+from bridge.core.formula import Derived, Expr, Formula, Scope, canonical, walk
 from bridge.core.nearest import nearest
 from bridge.core.parser import Name, Tree, parse
 from bridge.core.points import ANY, TRUTH
@@ -173,21 +173,17 @@ def _first_point(expr: Formula) -> Formula | None:
 
 def _worst_side(expr: Formula, value: Formula | None) -> int:
     """Return on which side of its threshold the value is worse: -1 below, 1 above, 0 when one cannot tell."""
-    watched = {one.name for one in value.inputs} if value else set()
-
-    def names(node: Expr) -> set[str]:
-        return {expr.inputs[one.value].name for one in walk(node) if one.op == "input"}
+    if value is None:
+        return 0
+    watched = canonical(value.root, value)
 
     def side(node: Expr, turned: int) -> int:
         if node.op == "compare" and len(node.parts) == 2 and node.value[0] in _SIDES:
-            left, right = (bool(names(part) & watched) or _is_over(part) for part in node.parts)
-            if left != right:
-                return _SIDES[node.value[0]] * (1 if left else -1) * turned
+            left, right = (canonical(part, expr) == watched for part in node.parts)
+            return _SIDES[node.value[0]] * turned * (int(left) - int(right))
+        if node.op not in ("not", "and", "or"):
+            return 0
         found = (side(part, -turned if node.op == "not" else turned) for part in node.parts)
-        return next((one for one in found if one), 0) if node.op in ("not", "and", "or", "over") else 0
+        return next((one for one in found if one), 0)
 
     return side(expr.root, 1)
-
-
-def _is_over(node: Expr) -> bool:
-    return any(one.op == "over" for one in walk(node))

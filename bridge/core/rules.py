@@ -18,7 +18,7 @@ from bridge.core.parser import duration_s
 from bridge.core.points import Known, PointIndex
 from bridge.core.rule_build import Written, build_alert, build_record, mentioned
 from bridge.core.rule_fields import ALERT_KEYS, PACK_KEYS, RECORD_KEYS, Faults, Fields, Pack
-from bridge.core.windows import every_s
+from bridge.core.spans import every_s
 from bridge.errors import ConfigError, ConfigErrors
 
 __all__ = ["PROFILE", "Pack", "Program", "compile_packs"]
