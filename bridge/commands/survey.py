@@ -129,21 +129,26 @@ class Survey:
                     raise
 
     def _ask(self, request: Callable[[], _Answer]) -> _Answer:
-        """Return an answer of the GX, asking again where that can help, and let the GX rest after it."""
-        for attempt in range(_ATTEMPTS):
-            started = time.monotonic()
-            if started > self._end:
-                self.lost = f"not everything could be read in {self._limit_s:.0f} s"
-                raise Unreachable(self.lost)
+        """Return an answer of the GX, asking again where that can help."""
+        for _ in range(_ATTEMPTS - 1):
             try:
-                return request()
+                return self._ask_once(request)
             except (Garbled, Refused) as error:
-                if attempt == _ATTEMPTS - 1 or (isinstance(error, Refused) and error.status == 404):
+                if isinstance(error, Refused) and error.status == 404:
                     raise
                 time.sleep(_RETRY_S)
-            finally:
-                time.sleep(min(time.monotonic() - started, _MAX_REST_S))
-        raise AssertionError("the last attempt returns or raises")
+        return self._ask_once(request)
+
+    def _ask_once(self, request: Callable[[], _Answer]) -> _Answer:
+        """Ask, and let the GX rest after it."""
+        started = time.monotonic()
+        if started > self._end:
+            self.lost = f"not everything could be read in {self._limit_s:.0f} s"
+            raise Unreachable(self.lost)
+        try:
+            return request()
+        finally:
+            time.sleep(min(time.monotonic() - started, _MAX_REST_S))
 
     def _recover(self, failure: Unreachable) -> None:
         """Wait until the server answers again; note when it does not."""
