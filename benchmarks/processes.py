@@ -43,6 +43,12 @@ class Lane:
         self._process.stdin.flush()
         return self._hear()
 
+    def end(self) -> None:
+        """Let the process end by itself."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(_START_S)
+
     def _hear(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -137,7 +143,7 @@ class Bench:
     def _spawn_module(self, module: str, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
         return self.spawn([sys.executable, "-m", module, *arguments], **options)
 
-    # -- what the bridge is told ----------------------------------------------------------------------------------------
+    # -- what the bridge is told --------------------------------------------------------------------------------------
 
     def config(
         self,

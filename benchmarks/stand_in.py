@@ -24,10 +24,10 @@ from urllib.parse import parse_qs, urlsplit
 from benchmarks.workload import CHANGING, REACH
 
 _HEAD = (
-    "HTTP/1.0 200 OK\r\nServer: BaseHTTP/0.6 Python/3.12.12\r\nDate: Sun, 22 Nov 2026 12:00:00 GMT\r\n"
-    "Content-type: application/json\r\nAccess-Control-Allow-Origin: *\r\n"
-    "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\nAccess-Control-Allow-Headers: Content-Type\r\n\r\n"
-).encode()
+    b"HTTP/1.0 200 OK\r\nServer: BaseHTTP/0.6 Python/3.12.12\r\nDate: Sun, 22 Nov 2026 12:00:00 GMT\r\n"
+    b"Content-type: application/json\r\nAccess-Control-Allow-Origin: *\r\n"
+    b"Access-Control-Allow-Methods: GET, POST, OPTIONS\r\nAccess-Control-Allow-Headers: Content-Type\r\n\r\n"
+)
 
 
 def _float32(value: float) -> float:
