@@ -56,7 +56,7 @@ class BrokerSession:
         self._is_connected = False
         self._answers: dict[int, str] = {}  # packet id -> "" or why not
         self._messages: list[Retained] = []
-        self.protocol = ""
+        self.protocol = ""  # "5" or "3.1.1" once logged in
         self.limits = Limits()
 
     def __enter__(self) -> BrokerSession:
@@ -111,7 +111,8 @@ class BrokerSession:
         if self._ending is None and not self._is_connected:
             sentence = f"{options.host} takes connections but does not answer a login: is it an MQTT port?"
             return Ending(End.UNREACHABLE, sentence)
-        self.protocol = "5" if version == MQTTProtocolVersion.MQTTv5 else "3.1.1"
+        if self._ending is None:
+            self.protocol = "5" if version == MQTTProtocolVersion.MQTTv5 else "3.1.1"
         return self._ending
 
     def _turn_until(self, is_done: Callable[[], bool], timeout_s: float) -> bool:

@@ -159,7 +159,7 @@ def state_hop(directory: Path) -> Hop:
     name = "state"
     if not directory.is_dir():
         parent = next((path for path in directory.parents if path.exists()), directory)
-        if parent.is_dir() and os.access(parent, os.W_OK):
+        if not directory.exists() and parent.is_dir() and os.access(parent, os.W_OK):
             return Hop(name, State.OK, f"{directory} will be made at the first start")
         return Hop(name, State.FAILED, f"{directory} cannot be made", "make it, or give another with --state")
     try:
