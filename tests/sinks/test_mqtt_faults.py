@@ -243,6 +243,22 @@ def test_a_message_that_makes_the_broker_hang_up_is_parked():
         assert sink.health()["reconnects"] == reconnects
 
 
+def test_an_event_that_makes_the_broker_hang_up_is_given_up():
+    """A poisonous event is parked and settled, and the events behind it arrive."""
+    settled = []
+    large = event(1)._replace(payload=json.dumps({"seq": 1, "replayed": False, "text": "x" * 3000}))
+    with (
+        Mosquitto("max_packet_size 2000") as mosquitto,
+        Subscriber(mosquitto.port, "v/home/alerts") as subscriber,
+        running(mosquitto.port, protocol="3.1.1", settled=settled.append) as sink,
+    ):
+        sink.publish([large, event(2), event(3)])
+        wait_until(lambda: len(settled) == 3, 15.0)
+        assert large in settled
+        assert {json.loads(payload)["seq"] for payload in subscriber.payloads("v/home/alerts")} == {2, 3}
+        assert sink.health()["queued_events"] == 0
+
+
 def test_a_broker_without_retained_messages_is_used_without_them():
     """A broker that refuses retained messages, in the will too, gets everything unretained."""
     with (
