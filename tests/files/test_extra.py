@@ -11,6 +11,8 @@ import pytest
 from bridge.core.catalogue import Catalogue
 from bridge.files.extra import Extra, load_extra
 from bridge.files.extra_rows import extended
+from bridge.files.schema import validate
+from bridge.files.yaml_text import Document
 from tests.catalogue import documents
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
@@ -56,10 +58,16 @@ def test_the_whole_document() -> None:
     assert extra.pack["params"]["grid_frequency_below_normal"] == 49.9
     assert found["grid_lost_alarm_critical"]["each"] == "vebus"
     assert "each" not in found["battery_soc_critical_low"]
-    assert all(rule["source"].startswith("quick_reference.json, ") for rule in found.values())
     assert extra.points_s["vebus.alarms.grid_lost"] == 5.0
     assert extra.points_s["platform.canbus.can0.rx.errors"] == 300.0
     assert [key.key.rpartition(".")[2] for key in extra.warnings] == ["enum", "path", *["trigger"] * 6]
+
+
+def test_its_rules_are_ordinary_ones() -> None:
+    """The pack passes the schema of packs, and every alert says where its threshold comes from."""
+    extra = load_extra(FIXTURES / "quick_reference.json", documents())
+    assert validate(Document(extra.pack, extra.marks, {}, extra.file), "rules") == []
+    assert all(rule["source"].startswith("quick_reference.json, ") for rule in rules(extra).values())
 
 
 def test_a_path_that_is_not_known_becomes_a_row() -> None:
