@@ -113,7 +113,7 @@ class Catalogue:
         self._documents = documents
         self._classes: dict[str, ClassSpec] = {}
         self._lists: dict[str, Mapping[int, str]] = {}
-        self._any_rows = self._rows_of("any")
+        self._any_rows = self._rows_of(documents.get("any", {}))
 
     def class_names(self) -> list[str]:
         return sorted(name for name in self._documents if name not in ("any", "enums"))
@@ -122,22 +122,21 @@ class Catalogue:
         """Return the rows of class `name`; a class that the catalogue does not know has those of `any` only."""
         spec = self._classes.get(name)
         if spec is None:
-            spec = self._classes[name] = self._build(name)
+            spec = self._classes[name] = self._build(name, self._documents.get(name, {}))
         return spec
 
-    def _build(self, name: str) -> ClassSpec:
-        document = self._documents.get(name, {})
+    def _build(self, name: str, document: Document) -> ClassSpec:
         singleton = bool(document.get("singleton", False))
         points = document.get("points", {})
         rows = {path: spec for path, spec in self._any_rows.items() if path not in points}
         if singleton:
             rows = {path: spec._replace(point=f"{name}/{spec.point}") for path, spec in rows.items()}
-        rows.update(self._rows_of(name))
+        rows.update(self._rows_of(document))
         aliases = [(path, row["alias"]) for path, row in points.items() if "alias" in row]
         return ClassSpec(name, singleton, rows.values(), aliases)
 
-    def _rows_of(self, name: str) -> dict[str, PointSpec]:
-        points = self._documents.get(name, {}).get("points", {})
+    def _rows_of(self, document: Document) -> dict[str, PointSpec]:
+        points = document.get("points", {})
         return {path: self._row(path, row) for path, row in points.items() if "kind" in row}
 
     def _row(self, path: str, row: Mapping[str, Any]) -> PointSpec:
@@ -166,11 +165,10 @@ class Catalogue:
             return ALARM_LABELS if kind is Kind.ALARM else BOOL_LABELS if kind is Kind.BOOL else _NO_LABELS
         if not isinstance(labels, str):
             return {int(number): label for number, label in labels.items()}
-        known = self._lists.get(labels)
-        if known is None:
-            written = self._documents["enums"]["enums"][labels]
-            known = self._lists[labels] = {int(number): label for number, label in written.items()}
-        return known
+        if not self._lists:  # all at once: reading a document can mean decoding it
+            for name, written in self._documents["enums"]["enums"].items():
+                self._lists[name] = {int(number): label for number, label in written.items()}
+        return self._lists[labels]
 
     def sums(self) -> Mapping[str, tuple[PointSpec, tuple[str, ...]]]:
         """Return the site points that are sums of others: name -> (what it is, point templates of its parts)."""
@@ -180,8 +178,14 @@ class Catalogue:
     def site_points(self) -> Iterator[PointSpec]:
         """Yield the rows of all classes without an instance level."""
         for name in self.class_names():
-            if self._documents[name].get("singleton"):
-                yield from self.get(name).rows()
+            spec = self._classes.get(name)
+            if spec is None:
+                document = self._documents[name]
+                if not document.get("singleton"):
+                    continue
+                spec = self._classes[name] = self._build(name, document)
+            if spec.singleton:
+                yield from spec.rows()
 
 
 _NO_LABELS: Mapping[int, str] = {}
