@@ -1,0 +1,257 @@
+"""`replay`: the rules on the recording's own time, to the millisecond, with the walk of `run`."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from bridge.cli import main
+from bridge.files.paths import schemas_directory
+from bridge.model import Page
+from bridge.simulator.simulator import Simulator
+from bridge.sources.recording import Encoder
+
+pytestmark = pytest.mark.usefixtures("environment")
+BATTERY = "com.victronenergy.battery.ttyO1"
+SYSTEM = "com.victronenergy.system"
+START = 1769860800.0  # 2026-01-31 12:00:00
+PACK = """\
+pack: own
+description: A pack of a test.
+params:
+  low: 20
+rules:
+  - alert: own_low
+    each: battery
+    expr: battery.soc < params.low
+    for: 25s
+    clear: battery.soc >= params.low + 5
+    severity: warning
+    summary: "Battery at {battery.soc:.0f} %"
+    source: a guess
+  - alert: own_silence
+    expr: not site.online
+    for: 30s
+    severity: critical
+    summary: "Silence"
+  - alert: own_gone
+    each: "*"
+    expr: not device.online
+    for: 5s
+    severity: warning
+    summary: "Gone"
+"""
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> str:
+    path = tmp_path / "own.yaml"
+    path.write_text(PACK)
+    return str(path)
+
+
+class Recording:
+    """Writes a recording second by second."""
+
+    def __init__(self) -> None:
+        self._encoder = Encoder()
+        self.lines = [self._encoder.header("2026-01-31T12:00:00Z", "venus.local", "C0FFEE")]
+
+    def services(self, at_s: float, *names: str) -> Recording:
+        self.lines.append(self._encoder.services(frozenset(names), START + at_s))
+        return self
+
+    def battery(self, at_s: float, soc: Any) -> Recording:
+        values = {"DeviceInstance": 512, "Soc": soc, "ProductName": "Pack"}
+        self.lines.append(self._encoder.page(Page(BATTERY, START + at_s, values, True, 10.0)))
+        return self
+
+    def offline(self, at_s: float) -> Recording:
+        self.lines.append(self._encoder.offline(START + at_s))
+        return self
+
+    def save(self, path: Path) -> str:
+        path.write_text("".join(line + "\n" for line in self.lines))
+        return str(path)
+
+
+def replayed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert main(["replay", "--json", *arguments]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def told(document: Any) -> list[tuple[str, str, str]]:
+    """Return (time after 12:00, event, alert) of every event."""
+    return [(event["ts"][14:-1], event["event"], event["alert"]) for event in document["events"]]
+
+
+def test_a_clock_runs_out_between_two_pages(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A `for` of 25 s fires 25 s after the page that made it true, though pages come every 10 s; the event is whole."""
+    recording = Recording().services(0, BATTERY)
+    for at_s, soc in [(0, 50), (10, 19), (20, 18), (30, 18), (40, 17), (50, 22), (60, 25), (70, 25)]:
+        recording.battery(at_s, soc)
+    document = replayed(capsys, recording.save(tmp_path / "r"), "--rules", pack)
+    assert told(document) == [("00:35", "firing", "own_low"), ("01:00", "resolved", "own_low")]
+    validator = Draft202012Validator(json.loads((schemas_directory() / "alert.schema.json").read_text()))
+    assert [error.message for event in document["events"] for error in validator.iter_errors(event)] == []
+    firing, resolved = document["events"]
+    assert (firing["site"], firing["device"]) == ("c0ffee", {"class": "battery", "instance": 512})
+    assert (firing["value"], resolved["value"], resolved["duration_s"]) == (18, 25, 25.0)
+    assert (document["from"], document["to"]) == ("2026-01-31T12:00:00Z", "2026-01-31T12:01:10Z")
+    assert (document["firing"], document["pages"]) == ([], 8)
+
+
+def test_what_is_not_over_at_the_end_is_told(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is decided after the last line: a clock that still runs stays pending."""
+    recording = Recording().services(0, BATTERY).battery(0, 19).battery(10, 19).battery(20, 19)
+    path = recording.save(tmp_path / "r")
+    document = replayed(capsys, path, "--rules", pack)
+    assert (document["events"], document["pending"], document["firing"]) == ([], ["own_low/battery/512"], [])
+    document = replayed(capsys, recording.battery(30, 19).save(tmp_path / "r"), "--rules", pack)
+    assert (document["pending"], document["firing"]) == ([], ["own_low/battery/512"])
+
+
+def test_no_value_freezes_the_clock(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """UNKNOWN neither starts nor ends anything, as in `run`."""
+    recording = Recording().services(0, BATTERY)
+    for at_s, soc in [(0, 19), (10, []), (20, []), (30, 19), (40, 19), (50, 19)]:
+        recording.battery(at_s, soc)
+    assert told(replayed(capsys, recording.save(tmp_path / "r"), "--rules", pack)) == [("00:45", "firing", "own_low")]
+
+
+def test_a_silent_gx_and_a_lost_device_are_replayed(
+    pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`offline` starts the clock of a rule on site.online; a device that two lists miss is gone."""
+    recording = Recording().services(0, BATTERY, SYSTEM).battery(0, 50)
+    recording.services(10, SYSTEM).services(20, SYSTEM).services(40, SYSTEM)
+    recording.offline(60).services(100, SYSTEM)
+    assert told(replayed(capsys, recording.save(tmp_path / "r"), "--rules", pack)) == [
+        ("00:25", "firing", "own_gone"),
+        ("01:30", "firing", "own_silence"),
+        ("01:40", "resolved", "own_silence"),
+    ]
+
+
+def test_the_text_has_a_line_per_event_and_a_summary(
+    pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a person reads: time, event, severity, alert, device, value, text; then one line about it all."""
+    recording = Recording().services(0, BATTERY).battery(0, 19).battery(20, 18.5).battery(40, 18)
+    assert main(["replay", recording.save(tmp_path / "r"), "--rules", pack]) == 0
+    event, summary = capsys.readouterr().out.splitlines()
+    words = [
+        "2026-01-31",
+        "12:00:25",
+        "firing",
+        "warning",
+        "own_low",
+        "battery/512",
+        "18.5",
+        "Battery",
+        "at",
+        "18",
+        "%",
+    ]
+    assert event.split() == words
+    assert summary.startswith("0 min 40 s from 2026-01-31T12:00:00Z: 3 pages, 9 values, 1 devices; events: 1 firing")
+    assert summary.endswith("still firing: own_low/battery/512")
+
+
+def test_points_are_shown_on_request(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Named as in rules, with *; what did not change is not shown again."""
+    recording = Recording().services(0, BATTERY).battery(0, 50).battery(10, 50).battery(20, 51)
+    path = recording.save(tmp_path / "r")
+    document = replayed(capsys, path, "--rules", pack, "--points", "battery.*.soc")
+    assert [(one["at"][14:-1], one["point"], one["payload"]) for one in document["points"]] == [
+        ("00:00", "battery/512/soc", "50"),
+        ("00:20", "battery/512/soc", "51"),
+    ]
+    assert main(["replay", path, "--rules", pack, "--points", "battery/512/soc"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "2026-01-31 12:00:00  battery/512/soc 50"
+
+
+def test_damage_is_told_with_its_line(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line that is wrong ends it with file and line; a torn last line is only noted."""
+    recording = Recording().services(0, BATTERY).battery(0, 19)
+    path = recording.save(tmp_path / "r")
+    with open(path, "a") as file:
+        file.write('{"at": 1769860')
+    assert main(["replay", path, "--rules", pack]) == 0
+    assert "line 4, the last one, is cut off" in capsys.readouterr().err
+    with open(path, "a") as file:
+        file.write("\n")
+    assert main(["replay", path, "--rules", pack]) == 2
+    assert f"{path}:4: this line is not JSON" in capsys.readouterr().err
+
+
+def test_an_empty_recording_is_told(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A header alone holds nothing."""
+    path = Recording().save(tmp_path / "r")
+    assert main(["replay", path, "--rules", pack]) == 0
+    assert capsys.readouterr().out == "the recording is empty\n"
+    assert replayed(capsys, path, "--rules", pack)["from"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.jsonl"], "missing.jsonl: the file cannot be read"),
+        (["{pack}"], "own.yaml:1: this is no recording"),
+        (["{recording}", "--pack", "esential"], 'did you mean "essential"?'),
+        (["{recording}", "--rules", "{recording}"], "recording.jsonl"),
+        (["{recording}", "--config", "{pack}"], "own.yaml:1:1"),
+    ],
+)
+def test_wrong_arguments_end_with_2(
+    arguments: list[str], message: str, pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each with a sentence that names the file or the flag."""
+    recording = Recording().services(0, BATTERY).save(tmp_path / "recording.jsonl")
+    given = [argument.format(pack=pack, recording=recording) for argument in arguments]
+    assert main(["replay", *given]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_rules_of_the_config_are_used(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files, params and the name of the site come from the config as in `run`."""
+    config = tmp_path / "config.yaml"
+    rules = {"packs": [], "files": [pack], "params": {"own": {"low": 60}}, "disable": ["own_gone"]}
+    config.write_text(json.dumps({"site": "home", "rules": rules}))
+    recording = Recording().services(0, BATTERY).battery(0, 50).battery(20, 50).battery(40, 50)
+    document = replayed(capsys, recording.save(tmp_path / "r"), "--config", str(config))
+    assert (document["site"], told(document)) == ("home", [("00:25", "firing", "own_low")])
+
+
+def test_standard_input_may_be_packed(pack: str, tmp_path: Path) -> None:
+    """`replay -` takes what `record -` gives, also through gzip."""
+    recording = Recording().services(0, BATTERY).battery(0, 19).battery(30, 19)
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb") as packed:
+        packed.write(("\n".join(recording.lines) + "\n").encode())
+    command = [sys.executable, "-m", "bridge", "replay", "-", "--rules", pack, "--json"]
+    done = subprocess.run(command, input=buffer.getvalue(), capture_output=True, timeout=20)
+    assert told(json.loads(done.stdout)) == [("00:25", "firing", "own_low")]
+
+
+def test_what_was_recorded_can_be_replayed(
+    gx: Simulator, gx_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A recording of the simulator, with an alarm in it, gives the alert of the program's own rules."""
+    vebus = next(name for name in gx.store.names() if ".vebus." in name)
+    gx.later(1.0, lambda: gx.set(vebus, "/Alarms/GridLost", 2))
+    path = tmp_path / "gx.jsonl.gz"
+    assert main(["record", str(path), "--gx", gx_url, "--duration", "4s", "--every", "1s"]) == 0
+    capsys.readouterr()
+    document = replayed(capsys, str(path), "--points", "vebus.*.alarms.grid_lost")
+    assert [one["payload"] for one in document["points"]] == ["ok", "alarm"]
+    assert document["recording"]["serial"].lower() == document["site"]
+    assert "grid_lost" in {event["alert"] for event in document["events"]}
