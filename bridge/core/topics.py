@@ -53,7 +53,7 @@ def scalar_text(value: Value | None, point_kind: Kind, precision: int) -> str:
     if value is False:
         return "false"
     if isinstance(value, str):
-        return value
+        return value or "null"  # MQTT cannot keep an empty payload: it would delete the topic
     return iso_time(value) if point_kind is Kind.TIMESTAMP else number_text(value, precision)
 
 

@@ -57,6 +57,7 @@ def test_numbers_are_the_shortest_decimal(value: float, precision: int, text: st
         (Kind.JSON, '{"a":1}', '{"a":1}', "application/json"),
         (Kind.FLOAT, None, "null", "application/json"),
         (Kind.STRING, None, "null", "application/json"),
+        (Kind.STRING, "", "null", "application/json"),
         (Kind.TIMESTAMP, None, "null", "application/json"),
     ],
 )

@@ -54,7 +54,7 @@ def expected_tree(system: str) -> dict[str, tuple[PointSpec, Any]]:
             if not row.fields:
                 tree[prefix + name] = (row, raw)
             for way, part in row.fields:
-                level = path.split("/")[2].lower()  # the only placeholder there is: the CAN interface
+                level = path.split("/")[-2].lower()  # the only placeholder there is: the CAN interface
                 value = pick(json.loads(raw), way)
                 if value != []:
                     tree[part.point.replace("{interface}", level)] = (part, value)
@@ -80,7 +80,7 @@ def agrees(payload: str, row: PointSpec, raw: Any) -> bool:
     if row.kind is Kind.JSON:
         tree = json.loads(raw) if isinstance(raw, str) else raw
         return payload == "null" if not tree else json.loads(payload) == tree
-    return payload == str(raw)
+    return payload == (str(raw) if raw != "" else "null")
 
 
 def retained(port: int, prefix: str) -> dict[str, str]:
