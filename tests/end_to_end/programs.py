@@ -55,6 +55,11 @@ class Program:
         self._log.close()
 
 
+def python(*arguments: str) -> tuple[str, ...]:
+    """Return the command line of a `victron-bridge` subcommand."""
+    return sys.executable, "-m", "bridge", *arguments
+
+
 class Bridge(Program):
     """`victron-bridge run` with flags; `state` is its directory."""
 
@@ -62,7 +67,7 @@ class Bridge(Program):
         self, gx: str, broker_port: int, state: Path, *more: str, environ: dict[str, str] | None = None
     ) -> None:
         flags = ("--gx", gx, "--broker", f"127.0.0.1:{broker_port}", "--state", str(state))
-        super().__init__(sys.executable, "-m", "bridge", "run", *flags, *more, environ=environ)
+        super().__init__(*python("run", *flags, *more), environ=environ)
 
 
 class Replay(Program):
