@@ -24,6 +24,7 @@ from bridge.commands.contact import api_hop, bus_hop, network_hops, place_of
 from bridge.commands.discover import open_survey, tell
 from bridge.commands.hops import Hop, State, skipped
 from bridge.commands.survey import Survey
+from bridge.commands.table import printable
 from bridge.errors import ConfigError, ConfigErrors, SourceError
 from bridge.files.settings import Settings, Site
 from bridge.files.state import DirectoryLock, client_id
@@ -42,6 +43,7 @@ It may run beside the bridge; `check` tests rules and catalogue.
 
 _SURVEY_LIMIT_S = 120.0
 _MAX_SKEW_S = 60.0
+_WIDEST = 1000  # characters of what was seen; all faults of a config file fit
 _CLOCK_ADVICE = "set the clock of the GX or of this machine (NTP): messages carry this machine's time"
 
 
@@ -187,7 +189,7 @@ def _show(hops: Iterator[Hop] | list[Hop], is_json: bool) -> int:
     for hop in hops:
         shown.append(hop)
         if not is_json:
-            print(f"{hop.state.value:8} {hop.name:16} {hop.seen}", flush=True)
+            print(f"{hop.state.value:8} {hop.name:16} {printable(hop.seen, _WIDEST)}", flush=True)
             if hop.advice:
                 print(f"{'':26}-> {hop.advice}", flush=True)
     failed = [hop.name for hop in shown if hop.state is State.FAILED]

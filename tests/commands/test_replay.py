@@ -49,6 +49,14 @@ rules:
     severity: warning
     summary: "Gone"
 """
+AGED = """\
+  - alert: own_age
+    each: battery
+    expr: age(battery.soc) > 600
+    severity: info
+    summary: "Old"
+    source: a guess
+"""
 
 
 @pytest.fixture
@@ -109,6 +117,15 @@ def test_a_clock_runs_out_between_two_pages(pack: str, tmp_path: Path, capsys: p
     assert (document["firing"], document["pages"]) == ([], 8)
 
 
+def test_a_clock_that_ran_out_before_the_condition_ended_fires(
+    pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page that ends it comes 15 s after the `for` is over: it fired in between, as it would have in `run`."""
+    recording = Recording().services(0, BATTERY).battery(0, 19).battery(10, 18).battery(40, 50)
+    document = replayed(capsys, recording.save(tmp_path / "r"), "--rules", pack)
+    assert told(document) == [("00:25", "firing", "own_low"), ("00:40", "resolved", "own_low")]
+
+
 def test_what_is_not_over_at_the_end_is_told(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is decided after the last line: a clock that still runs stays pending."""
     recording = Recording().services(0, BATTERY).battery(0, 19).battery(10, 19).battery(20, 19)
@@ -139,6 +156,14 @@ def test_a_silent_gx_and_a_lost_device_are_replayed(
         ("01:30", "firing", "own_silence"),
         ("01:40", "resolved", "own_silence"),
     ]
+
+
+def test_a_long_silence_is_lived_through(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three hours without a line are walked from clock to clock, as the bridge would have, not jumped over."""
+    with open(pack, "a") as file:
+        file.write(AGED)
+    recording = Recording().services(0, BATTERY).battery(0, 50).services(3 * 3600, BATTERY)
+    assert told(replayed(capsys, recording.save(tmp_path / "r"), "--rules", pack)) == [("10:10", "firing", "own_age")]
 
 
 def test_the_text_has_a_line_per_event_and_a_summary(
