@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks import lane
 from benchmarks.workload import SITE, TICK_S
-from bridge.assemble import site_parts
+from bridge.assemble import Assembly
 from bridge.core.engine import Engine
 from bridge.core.normalize import Normalizer
 from bridge.core.summary import Summary
@@ -43,7 +43,7 @@ class Ours:
     def __init__(self, job: dict[str, Any]) -> None:
         self._clock = clock = SteppedClock()
         settings, compiled = load_lean({"config": job["config"], "state": job["state"]}, {})
-        parts = site_parts(settings.sites[0], settings, compiled, clock)  # type: ignore[arg-type]
+        parts = Assembly(settings, compiled, clock).site(settings.sites[0])  # type: ignore[arg-type]
         topics = BridgeTopics(settings.base_topic, "ours")
         options = BrokerOptions(settings.broker.host, "ours", settings.broker.port)
         self._sink = MqttSink(options, topics.status(False, clock.now()), lambda: (), clock.now)

@@ -34,39 +34,57 @@ def poll_intervals(site: Site, points_s: Mapping[str, float]) -> Intervals:
     return Intervals(tiers, configured.classes_s, {**points_s, **configured.points_s})
 
 
-def program_of(site: Site, compiled: Compiled, catalogue: Catalogue) -> Program:
-    """Return the rules of a site: the packs it chose, without the alerts it disabled.
+class Assembly:
+    """Builds the parts of all sites and shares what is equal: a hundred sites need one catalogue and one program."""
 
-    Raises:
-        ConfigErrors: all mistakes of all packs.
-    """
-    packs = [Pack(pack.file, pack.data, pack.marks) for pack in compiled.packs_of(site)]
-    return compile_packs(packs, catalogue, site.rules.params, site.profile, site.rules.disable)
+    def __init__(self, settings: Settings, compiled: Compiled, clock: SteadyClock) -> None:
+        self._settings = settings
+        self._compiled = compiled
+        self._clock = clock
+        self._catalogues: dict[tuple[str, ...], Catalogue] = {}
+        self._programs: dict[str, Program] = {}
 
+    def catalogue(self, site: Site) -> Catalogue:
+        if site.extra not in self._catalogues:
+            self._catalogues[site.extra] = Catalogue(self._compiled.documents_of(site))
+        return self._catalogues[site.extra]
 
-def site_parts(site: Site, settings: Settings, compiled: Compiled, clock: SteadyClock) -> SiteParts:
-    """Return what a site is made of.
+    def program(self, site: Site) -> Program:
+        """Return the rules of a site.
 
-    Raises:
-        ConfigErrors: all mistakes of its rules.
-    """
-    catalogue = Catalogue(compiled.documents_of(site))
+        Raises:
+            ConfigErrors: all mistakes of all its packs.
+        """
+        key = repr((site.rules, site.profile, site.extra))
+        if key not in self._programs:
+            packs = [Pack(pack.file, pack.data, pack.marks) for pack in self._compiled.packs_of(site)]
+            rules = site.rules
+            program = compile_packs(packs, self.catalogue(site), rules.params, site.profile, rules.disable)
+            self._programs[key] = program
+        return self._programs[key]
 
-    def open_source(plan: Normalizer) -> Source:
-        return DbusHttpSource(open_transport(site.gx), plan, clock.now, Options(timeout_s=site.timeout_s))
+    def site(self, site: Site) -> SiteParts:
+        """Return what a site is made of.
 
-    return SiteParts(
-        name=site.name,
-        gx=without_login(site.gx),
-        base_topic=settings.base_topic,
-        catalogue=catalogue,
-        intervals=poll_intervals(site, compiled.intervals_of(site)),
-        program=program_of(site, compiled, catalogue),
-        format=Format(site.publish.format == "json", site.publish.refresh_s, site.publish.deadband),
-        publish_raw=site.publish.is_raw,
-        forget_after_s=site.publish.forget_after_s,
-        open_source=open_source,
-    )
+        Raises:
+            ConfigErrors: all mistakes of its rules.
+        """
+
+        def open_source(plan: Normalizer) -> Source:
+            return DbusHttpSource(open_transport(site.gx), plan, self._clock.now, Options(timeout_s=site.timeout_s))
+
+        return SiteParts(
+            name=site.name,
+            gx=without_login(site.gx),
+            base_topic=self._settings.base_topic,
+            catalogue=self.catalogue(site),
+            intervals=poll_intervals(site, self._compiled.intervals_of(site)),
+            program=self.program(site),
+            format=Format(site.publish.format == "json", site.publish.refresh_s, site.publish.deadband),
+            publish_raw=site.publish.is_raw,
+            forget_after_s=site.publish.forget_after_s,
+            open_source=open_source,
+        )
 
 
 def broker_options(broker: Broker, name: str) -> BrokerOptions:
@@ -91,10 +109,11 @@ def bridge_parts(settings: Settings, compiled: Compiled, clock: SteadyClock) -> 
     Raises:
         ConfigErrors: all mistakes of the rules of all sites.
     """
+    assembly = Assembly(settings, compiled, clock)
     sites, errors = [], []
     for site in settings.sites:
         try:
-            sites.append(site_parts(site, settings, compiled, clock))
+            sites.append(assembly.site(site))
         except ConfigErrors as found:
             errors += found.errors
     if errors:

@@ -6,9 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bridge.core.catalogue import Catalogue
+from bridge.files.yaml_text import load_file
 
 DIRECTORY = Path(__file__).parent.parent / "bridge" / "catalogue"
 
@@ -16,8 +15,7 @@ DIRECTORY = Path(__file__).parent.parent / "bridge" / "catalogue"
 @cache
 def documents() -> dict[str, Any]:
     """Return class -> document of every file in `bridge/catalogue`."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return {path.stem: yaml.load(path.read_text(), loader) for path in sorted(DIRECTORY.glob("*.yaml"))}
+    return {path.stem: load_file(path).data for path in sorted(DIRECTORY.glob("*.yaml"))}
 
 
 @cache

@@ -19,7 +19,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from bridge.assemble import site_parts
+from bridge.assemble import Assembly
 from bridge.clock import SteadyClock
 from bridge.commands.arguments import add_flags, add_site_choice, compiled_for, one_site, settings_of
 from bridge.commands.table import printable
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     """
     settings = settings_of(args)
     site = _with_rules(one_site(settings, args.chosen_site, "the config file has several sites"), args)
-    parts = site_parts(site, settings, compiled_for([site]), SteadyClock())
+    parts = Assembly(settings, compiled_for([site]), SteadyClock()).site(site)
     with _opened(args.file) as stream:
         source = RecordingSource(stream, args.file)
         name = parts.name or (source.identify(0.0) or _NAMELESS).lower()
