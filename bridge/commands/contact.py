@@ -7,7 +7,8 @@ thing about the same trouble.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -24,6 +25,10 @@ _STUCK = (
     "and must be killed on the GX (kill -9), or the GX restarted"
 )
 _NO_BUS = "the server does not find its way back to a restarted D-Bus: restart it, or the GX"
+_NO_SYSTEM = "is the service com.victronenergy.system running on the GX? Restart the GX if not"
+_FLAKY = "the server gives bad answers now and then; the bridge asks again, but look at the load of the GX"
+_ATTEMPTS = 3
+_RETRY_S = 0.5
 _HTTPS = "is there a proxy with TLS in front of the GX, and is its certificate trusted here? Else write http://"
 
 
@@ -58,13 +63,32 @@ def explain(error: SourceError, place: Place) -> Hop:
     return _api_failure("gx api", error, place)
 
 
+def _patiently(ask: Callable[[], Hop], failed: Callable[[SourceError], Hop]) -> Hop:
+    """Return what a hop is: one bad answer says nothing about the next, but a server that hangs is left alone."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            hop = ask()
+        except SourceError as error:
+            if attempt == _ATTEMPTS or not isinstance(error, Garbled | Refused):
+                return failed(error)
+            time.sleep(_RETRY_S)
+            continue
+        if attempt == 1 or hop.state is not State.OK:
+            return hop
+        return hop._replace(state=State.WARNING, seen=f"{hop.seen}, but only at attempt {attempt}", advice=_FLAKY)
+    raise AssertionError("the last attempt returns")
+
+
 def api_hop(transport: Transport, place: Place, timeout_s: float, label: str = "gx") -> Hop:
     """Ask who answers on the port."""
     name = f"{label} api"
-    try:
-        answer = transport.get("/", timeout_s)
-    except SourceError as error:
-        return _api_failure(name, error, place)
+    return _patiently(lambda: _who(name, transport, place, timeout_s), lambda error: _api_failure(name, error, place))
+
+
+def _who(name: str, transport: Transport, place: Place, timeout_s: float) -> Hop:
+    answer = transport.get("/", timeout_s)
+    if answer.status >= 500:
+        raise Refused(f"status {answer.status} for /", answer.status)
     document = _document(answer)
     if answer.status == 200 and isinstance(document.get("name"), str) and "endpoints" in document:
         mode = f", {document['mode']}" if isinstance(document.get("mode"), str) else ""
@@ -98,18 +122,22 @@ def _api_failure(name: str, error: SourceError, place: Place) -> Hop:
 def bus_hop(api: GxApi, timeout_s: float, label: str = "gx") -> Hop:
     """Read from the D-Bus behind the API: a healthy server proves nothing about it."""
     name = f"{label} d-bus"
-    try:
-        services = api.services(timeout_s)
-        if not services:
-            return Hop(name, State.FAILED, "the API answers, but lists no service: it has lost the D-Bus", _NO_BUS)
-        serial = api.value(SYSTEM, "/Serial", timeout_s)
-    except Refused as error:
-        advice = "is the service com.victronenergy.system running on the GX? Restart the GX if not"
-        return Hop(name, State.FAILED, f"the serial of the GX cannot be read: {error}", advice)
-    except Garbled as error:
-        return Hop(name, State.FAILED, str(error), "try again; if it stays, restart the DBus HTTP API on the GX")
-    except SourceError as error:
-        return Hop(name, State.FAILED, str(error), _STUCK)
+    return _patiently(lambda: _bus(name, api, timeout_s), lambda error: _bus_failure(name, error))
+
+
+def _bus(name: str, api: GxApi, timeout_s: float) -> Hop:
+    services = api.services(timeout_s)
+    if not services:
+        return Hop(name, State.FAILED, "the API answers, but lists no service: it has lost the D-Bus", _NO_BUS)
+    serial = api.value(SYSTEM, "/Serial", timeout_s)
     if not isinstance(serial, str) or not serial:
         return Hop(name, State.WARNING, f"{len(services)} services, but the GX has no serial", "name the site: --site")
     return Hop(name, State.OK, f"{len(services)} services, serial {serial}")
+
+
+def _bus_failure(name: str, error: SourceError) -> Hop:
+    if isinstance(error, Refused):
+        return Hop(name, State.FAILED, f"the serial of the GX cannot be read: {error}", _NO_SYSTEM)
+    if isinstance(error, Garbled):
+        return Hop(name, State.FAILED, str(error), "try again; if it stays, restart the DBus HTTP API on the GX")
+    return Hop(name, State.FAILED, str(error), _STUCK)

@@ -135,6 +135,21 @@ def test_a_wrong_clock_is_a_warning(
     assert "/Device/Time is 12" in hops["gx clock"]["seen"] and "behind this machine" in hops["gx clock"]["seen"]
 
 
+def test_a_server_that_garbles_an_answer_is_asked_again(
+    gx: Simulator, gx_url: str, state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One bad answer is a warning that names the attempt; nothing but bad ones is a failure."""
+    answers = iter(["", "html"])
+    monkeypatch.setattr(gx.faults, "draw", lambda: next(answers, ""))
+    arguments = ("--gx", gx_url, "--broker", "127.0.0.1:1", "--state", str(state))
+    _, hops, found = diagnosed(capsys, *arguments)
+    assert (found["gx api"], found["gx d-bus"], found["gx catalogue"]) == ("ok", "warning", "ok")
+    assert "attempt 2" in hops["gx d-bus"]["seen"]
+    answers = iter(["", *9 * ["half"]])
+    _, _, found = diagnosed(capsys, *arguments)
+    assert (found["gx api"], found["gx d-bus"], found["gx catalogue"]) == ("ok", "failed", "skipped")
+
+
 # -- the broker -------------------------------------------------------------------------------------------------------
 
 
