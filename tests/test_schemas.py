@@ -107,10 +107,10 @@ def test_states_of_alerts_are_what_their_schema_says(phase: str, device: Device 
     """The retained document of an alert is valid in every phase, and so is each one in the list of active ones."""
     topics = SiteTopics("victron", "home")
     shown = alert(phase=phase, device=device, starts_at=None if phase == "pending" else NOW)
-    assert faults("alert", document_of(topics.alert_state(shown, NOW))) == []
+    assert faults("alert-state", document_of(topics.alert_state(shown, NOW))) == []
     if phase != "inactive":
         (listed,) = document_of(topics.active_alerts([shown], NOW))["alerts"]
-        assert faults("alert", listed) == []
+        assert faults("alert-state", listed) == []
 
 
 @pytest.mark.parametrize(
@@ -136,12 +136,15 @@ def test_the_schema_of_events_refuses_what_is_wrong(key: str, wrong: Any) -> Non
     assert faults("alert", {**document, key: wrong})
 
 
-@pytest.mark.parametrize("make", [lambda t: t.alert_event(event(), NOW), lambda t: t.alert_state(alert(), NOW)])
-def test_every_key_of_an_alert_is_mandatory(make: Any) -> None:
+@pytest.mark.parametrize(
+    ("schema", "make"),
+    [("alert", lambda t: t.alert_event(event(), NOW)), ("alert-state", lambda t: t.alert_state(alert(), NOW))],
+)
+def test_every_key_of_an_alert_is_mandatory(schema: str, make: Any) -> None:
     """A subscriber may rely on all keys of events and of states."""
     document = document_of(make(SiteTopics("victron", "home")))
     for key in document:
-        assert faults("alert", {name: value for name, value in document.items() if name != key}), key
+        assert faults(schema, {name: value for name, value in document.items() if name != key}), key
 
 
 # -- summary ----------------------------------------------------------------------------------------------------------
