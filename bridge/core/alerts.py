@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from bridge.core.compile import HOSTILE, Bound, Code
 from bridge.core.formula import Formula, Input
-from bridge.core.lifecycle import Clock, Phase, Signal
+from bridge.core.lifecycle import Clock, Signal
 from bridge.core.points import Type
 from bridge.core.templates import Template
 from bridge.model import Device, Value
@@ -77,6 +77,7 @@ class AlertState:
         "inhibited",
         "is_idle",
         "is_clear",
+        "is_loud",
         "level",
         "low",
         "order",
@@ -87,6 +88,7 @@ class AlertState:
         "rule",
         "silenced",
         "since",
+        "slots",
         "starts_at",
         "test",
         "told_silenced",
@@ -102,6 +104,8 @@ class AlertState:
         self.level = 0
         self.clock = Clock(rule.for_s, rule.keep_s)
         self.is_idle = True  # inactive: as long as its truth stays, there is nothing to do
+        self.is_loud = False  # it sees every value of its slots
+        self.slots: tuple[int, ...] = ()
         self.truth: bool | None = None
         self.test: Bound = _unbound
         self.is_clear: Bound | None = None
@@ -124,7 +128,7 @@ class AlertState:
 
     @property
     def is_firing(self) -> bool:
-        return self.clock.phase.seen_as == "firing"
+        return self.clock.is_firing
 
     @property
     def severity(self) -> str:
@@ -139,12 +143,12 @@ class AlertState:
         self.truth = truth
         clock = self.clock
         on_unknown = self.rule.on_unknown
-        if clock.phase.seen_as == "firing":
+        if clock.is_firing:
             signal = self._signal_while_firing(truth, on_unknown)
         else:
             signal = _signal(truth, on_unknown, on_unknown == FIRE)
         is_changed = clock.tell(signal, now)
-        self.is_idle = clock.phase is Phase.INACTIVE
+        self.is_idle = clock.is_idle
         if not self.is_idle:
             self._watch_value()
         return is_changed
@@ -154,7 +158,7 @@ class AlertState:
         if self.clock.due > now:
             return False
         self.clock.tell(Signal.DUE, now)
-        self.is_idle = self.clock.phase is Phase.INACTIVE
+        self.is_idle = self.clock.is_idle
         return True
 
     def _signal_while_firing(self, truth: bool | None, on_unknown: str) -> Signal:

@@ -59,7 +59,19 @@ class Announcer:
 
     def settle(self, moved: Iterable[AlertState], now: float) -> None:
         """Take alerts whose phase changed at `now` and say what is to be said."""
-        alerts = {alert.id: alert for alert in moved}
+        alerts = {}
+        for alert in moved:
+            if alert.clock.is_firing or alert.announced or alert.fired_at > alert.ended_at:
+                alerts[alert.id] = alert
+            else:  # it came to nothing, or not yet to anything
+                self.changed[alert.id] = alert
+                alert.since = self._wall(now)
+                if alert.is_idle:
+                    alert.forget_value()
+        if alerts:
+            self._settle(alerts, now)
+
+    def _settle(self, alerts: dict[str, AlertState], now: float) -> None:
         for alert in sorted(alerts.values(), key=_order):
             self._note(alert, now)
         affected = [other for alert in alerts.values() for other in self._inhibited_by(alert)]
@@ -78,8 +90,6 @@ class Announcer:
             alert.ended_at = now
             alert.remind_at = alert.escalate_at = inf
             self._unrest(alert, now)
-        if alert.is_idle and not alert.announced:
-            alert.forget_value()
 
     def _fired(self, alert: AlertState, now: float) -> None:
         alert.fired_at, alert.ended_at = now, -inf

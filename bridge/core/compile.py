@@ -16,7 +16,7 @@ from functools import partial
 from types import CodeType, FunctionType
 from typing import Any
 
-from bridge.core.formula import Expr, Formula
+from bridge.core.formula import Expr, Formula, limits
 from bridge.core.points import TRUTH
 from bridge.core.semantics import clamp, hour, month, over_devices, power, weekday
 
@@ -50,10 +50,11 @@ _CLOCKS = {"now": f"v[{NOW}] + v[{WALL}]", **{name: f"{name}({_LOCAL_TIME})" for
 class Code:
     """A formula and, from its first use on, the function that binds it."""
 
-    __slots__ = ("_make", "_texts", "formula")
+    __slots__ = ("_make", "_texts", "formula", "limits")
 
     def __init__(self, formula: Formula) -> None:
         self.formula = formula
+        self.limits = limits(formula)
         self._make: Callable[..., Bound] | None = None
         self._texts: tuple[str, ...] = ()
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.core.alerts import as_shown, attempt
-from bridge.core.compile import LOCAL, WALL, Bound, Code
+from bridge.core.alerts import as_shown
+from bridge.core.compile import Bound, Code
 from bridge.core.formula import Derived
+from bridge.core.points import TRUTH
 from bridge.core.spans import series
-from bridge.core.store import Store
 from bridge.core.windows import Series
 from bridge.model import Device, Kind, Point, PointSpec, Sample, Tier
 
@@ -45,9 +45,12 @@ class DerivedRule:
 
 
 class DerivedState:
-    """A derived point of one device (or of the site)."""
+    """A derived point of one device (or of the site).
 
-    __slots__ = ("key", "level", "point", "read", "rule", "series", "slot", "sources")
+    `source` is the slot that it is computed of when that is all there is to it, so that the engine need not ask.
+    """
+
+    __slots__ = ("key", "level", "point", "read", "rule", "series", "slot", "source", "sources", "step")
 
     def __init__(self, rule: DerivedRule, device: Device | None, slot: int) -> None:
         self.rule = rule
@@ -55,24 +58,24 @@ class DerivedState:
         self.slot = slot
         self.key = f"{device.path}/{rule.derived.name}" if device else rule.derived.name
         self.read: Bound = _nothing
+        self.source = 0
         self.sources: tuple[int, ...] = ()
         window = rule.derived.window
         self.series: Series | None = series(window) if window else None
+        self.step = self.series.step if self.series is not None else _finite
         self.point: Point | None = None
         if rule.is_record:
             self.point = Point(self.key, rule.spec(), device, device.path if device else "rules")
 
-    def compute(self, store: Store, now: float) -> Sample | None:
-        """Compute the point; return a sample when it is a record whose value changed."""
-        value: Any = attempt(self.read)
-        if self.series is not None:
-            value = self.series.step(now, value, store.values[WALL] + store.values[LOCAL])
-        elif isinstance(value, float) and value - value != 0.0:  # an infinity, or no number
-            value = None
-        if store.raw[self.slot] == value:
-            return None
-        is_stale = value is None and any(store.is_stale[slot] for slot in self.sources)
-        store.put(self.slot, value, is_stale)
+    def bind(self, read: Bound, sources: tuple[int, ...]) -> None:
+        """Take the bound formula and the slots that it reads."""
+        self.read, self.sources = read, sources
+        root = self.rule.derived.formula.root
+        if root.op == "input" and root.type != TRUTH:
+            self.source = sources[root.value]
+
+    def sample(self, value: Any, now: float) -> Sample | None:
+        """Return the sample of a record; a function over time is nobody's business outside."""
         if self.point is None:
             return None
         type_ = self.rule.derived.formula.root.type
@@ -81,3 +84,8 @@ class DerivedState:
 
 def _nothing() -> None:
     return None
+
+
+def _finite(now: float, value: Any, local: float) -> Any:
+    """Return the value of a record; an infinity, or what is no number, is UNKNOWN."""
+    return None if isinstance(value, float) and value - value != 0.0 else value

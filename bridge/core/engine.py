@@ -20,9 +20,10 @@ from bridge.core.announce import Announcer
 from bridge.core.compile import HOSTILE, LOCAL, WALL, Bound, Code
 from bridge.core.derived import DerivedRule, DerivedState
 from bridge.core.formula import Formula, Input
-from bridge.core.groups import DeviceState, Group, Reader, has_inputs
+from bridge.core.groups import DeviceState, Group, has_inputs
 from bridge.core.memory import dump_engine, load_engine
 from bridge.core.rules import Program
+from bridge.core.slots import Reader
 from bridge.core.store import Store
 from bridge.errors import RuleError
 from bridge.model import Alert, Device, Event, Read, Sample
@@ -66,7 +67,7 @@ class Engine:
         self.alert_states: dict[str, AlertState] = {}
         self.derived_states: dict[str, DerivedState] = {}
         self.counters = {"evaluations": 0, "events": 0}
-        self.store = Store(dict(program.wanted), self._on_device, self._push)
+        self.store = Store(program.wanted, self._on_device, self._push)
         self.announcer = Announcer(site, self.store, self._value_for)
         for rule in program.rules:
             for order in rule.inhibited_by:
@@ -117,7 +118,7 @@ class Engine:
         if has_silences_due:
             self.announcer.apply_silences(now)
         if moved or rung:
-            self._schedule((*moved, *rung))
+            self._follow_up((*moved, *rung))
 
     def _ring(self, now: float, rung: list[AlertState]) -> bool:
         """Take what is due off the heap; alerts that are due are added to `rung`. Tell whether a silence is due."""
@@ -153,8 +154,9 @@ class Engine:
         dirty = store.dirty
         self.counters["evaluations"] += len(dirty)
         for alert in dirty:
+            test = alert.test  # two lines: Python is quicker to call what it has in hand
             try:
-                truth = alert.test()
+                truth = test()
             except HOSTILE:
                 truth = None
             if truth is alert.truth and alert.is_idle:
@@ -167,17 +169,29 @@ class Engine:
     def _compute(self, now: float) -> None:
         """Compute the dirty derived points of the lowest level."""
         store = self.store
-        level = min(one.level for one in store.dirty_derived)
-        batch = [one for one in store.dirty_derived if one.level == level]
-        store.dirty_derived.difference_update(batch)
+        batch = store.take_derived()
         self.counters["evaluations"] += len(batch)
+        values, raw, low, high = store.values, store.raw, store.low, store.high
+        local = values[WALL] + values[LOCAL]
         for one in batch:
-            sample = one.compute(store, now)
-            if sample is not None:
-                self._records[one.key] = sample
+            source, slot, step = one.source, one.slot, one.step
+            try:
+                value = step(now, values[source] if source else one.read(), local)
+            except HOSTILE:
+                value = None
+            if value is not None and low[slot] < value < high[slot] and one.point is None:
+                raw[slot] = values[slot] = value
+            elif raw[slot] != value:
+                store.put(slot, value, value is None and any(store.is_stale[source] for source in one.sources))
+                if one.point is not None:
+                    self._records[one.key] = one.sample(value, now)
 
-    def _schedule(self, alerts: Iterable[AlertState]) -> None:
+    def _follow_up(self, alerts: Iterable[AlertState]) -> None:
+        """Have alerts rung when they are next due, and see every value as long as they are not idle."""
         for alert in alerts:
+            if alert.is_loud is alert.is_idle:
+                alert.is_loud = not alert.is_idle
+                self.store.mind(alert.slots, alert.is_loud)
             due = alert.due()
             if due < alert.rung_at:
                 alert.rung_at = due
@@ -214,10 +228,9 @@ class Engine:
 
     def _found_derived(self, rule: DerivedRule, state: DeviceState | None) -> None:
         prefix = state.prefix if state else ""
-        labels = rule.derived.formula.root.type.labels.items()
-        slot = self.store.slot(prefix + rule.derived.name, labels)
+        slot = self.store.slot(prefix + rule.derived.name, rule.derived.formula.root.type.labels)
         one = DerivedState(rule, state.device if state else None, slot)
-        one.read, one.sources = self._bind(rule.code, prefix, one)
+        one.bind(*self._bind(rule.code, prefix, one))
         self.derived_states[one.key] = one
         if state:
             state.seen.add(rule.derived.name)
@@ -228,11 +241,14 @@ class Engine:
     def _found_alert(self, rule: Any, state: DeviceState | None) -> None:
         prefix = state.prefix if state else ""
         alert = AlertState(rule, state.device if state else None)
-        alert.test, _ = self._bind(rule.expr, prefix, alert)
+        alert.test, slots = self._bind(rule.expr, prefix, alert)
         if rule.clear is not None:
-            alert.is_clear, _ = self._bind(rule.clear, prefix, alert)
+            alert.is_clear, more = self._bind(rule.clear, prefix, alert, is_quiet=True)
+            slots += more
         if rule.value is not None:
-            alert.read_value, _ = self._bind(rule.value, prefix, alert)
+            alert.read_value, more = self._bind(rule.value, prefix, alert, is_quiet=True)
+            slots += more
+        alert.slots = tuple(dict.fromkeys(slots))
         for formula in rule.texts():
             self._slots(formula.inputs, prefix)  # so that the values are there when the text is told
         self.alert_states[alert.id] = alert
@@ -244,13 +260,19 @@ class Engine:
     def _slots(self, inputs: Iterable[Input], prefix: str) -> tuple[int, ...]:
         return tuple(self.store.input_slot(one, prefix) for one in inputs)
 
-    def _bind(self, code: Code, prefix: str, reader: Reader | None) -> tuple[Bound, tuple[int, ...]]:
-        """Return a formula bound to a device, and the slots that it reads."""
+    def _bind(
+        self, code: Code, prefix: str, reader: Reader | None, is_quiet: bool = False
+    ) -> tuple[Bound, tuple[int, ...]]:
+        """Return a formula bound to a device, and the slots that it reads.
+
+        Args:
+            is_quiet: only a reader that sees every value anyway is interested in this formula.
+        """
         store, formula = self.store, code.formula
         slots = self._slots(formula.inputs, prefix)
         if reader is not None:
-            for slot in slots:
-                store.read_by(slot, reader)
+            for slot, known in zip(slots, code.limits):
+                store.read_by(slot, reader, () if is_quiet else None if reader.level else known)
         groups = [store.member_list(members, reader) for members in formula.members]
         return code.bind(store.values, store.is_stale, store.age, slots, groups), slots
 
@@ -320,7 +342,7 @@ class Engine:
         """
         alert = self._firing(alert_id)
         self.announcer.unacknowledge(alert, max(now, self._now))
-        self._schedule([alert])
+        self._follow_up([alert])
         return self._told()
 
     def silence(self, matcher: Mapping[str, Any], until: float, now: float, comment: str = "") -> list[Event]:
@@ -343,7 +365,7 @@ class Engine:
         if self.announcer.silences.pop(silence_id, None) is None:
             raise RuleError(f"there is no silence {silence_id}")
         self.announcer.apply_silences(max(now, self._now))
-        self._schedule(self.alert_states.values())
+        self._follow_up(self.alert_states.values())
         return self._told()
 
     def silences(self) -> list[dict[str, Any]]:
@@ -374,7 +396,7 @@ class Engine:
         self.store.values[0] = now
         for silence in self.announcer.silences.values():
             self._push(silence.until, None)
-        self._schedule(self.alert_states.values())
+        self._follow_up(self.alert_states.values())
         self.store.dirty.update(self.alert_states.values())
         self.store.dirty_derived.update(self.derived_states.values())
 

@@ -113,3 +113,30 @@ def canonical(expr: Expr, formula: Formula) -> str:
 def walk(expr: Expr) -> list[Expr]:
     """Return `expr` and all nodes below it, in the order of writing."""
     return [expr, *(node for part in expr.parts for node in walk(part))]
+
+
+def limits(formula: Formula) -> tuple[tuple[float, ...] | None, ...]:
+    """Return for each input the constants it is compared with, when nothing else is done with it; else None."""
+    found: dict[int, set[float] | None] = {}
+
+    def look(node: Expr) -> None:
+        compared = [part.value for part in node.parts if part.op == "input"]
+        constants = [part.value for part in node.parts if part.op == "const"]
+        is_plain = node.op in ("compare", "in") and len(compared) + len(constants) == len(node.parts)
+        is_plain = is_plain and len(set(compared)) <= 1 and all(isinstance(one, int | float) for one in constants)
+        is_presence = node.op in ("absent", "present")  # asks whether there is a value, not which
+        for index in compared:
+            known = found.setdefault(index, set())
+            if known is None or not (is_plain or is_presence):
+                found[index] = None
+            elif is_plain:
+                found[index] = known | set(constants)
+        for part in node.parts:
+            look(part)
+
+    root = formula.root
+    look(root)
+    if root.op == "input":
+        found[root.value] = None
+    told = (found.get(index) for index in range(len(formula.inputs)))
+    return tuple(None if one is None else tuple(sorted(one)) for one in told)

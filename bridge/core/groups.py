@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf
-from typing import Protocol
 
 from bridge.core.formula import Input, Members
+from bridge.core.slots import Reader
 from bridge.model import Device
 
 DEFAULT_STALE_AFTER_S = 900.0  # of points that come without a Read: three turns of the slowest tier that changes
 ALWAYS_FRESH = frozenset(("site", "presence"))
 STALE, DEVICE_OFFLINE, SITE_OFFLINE = 1, 2, 4
-
-
-class Reader(Protocol):
-    """What is evaluated when a slot changes: an alert or a derived point."""
-
-    level: int  # 0 for alerts; derived points are computed in the order of their levels, before all alerts
 
 
 class Group:

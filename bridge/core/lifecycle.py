@@ -45,10 +45,14 @@ class Phase(Enum):
 class Signal(Enum):
     """What an alert is told."""
 
-    ON = "on"
-    OFF = "off"
-    UNKNOWN = "unknown"
-    DUE = "due"
+    ON = ("on", 0)
+    OFF = ("off", 1)
+    UNKNOWN = ("unknown", 2)
+    DUE = ("due", 3)
+
+    def __init__(self, word: str, column: int) -> None:
+        self.word = word
+        self.column = column
 
 
 class Run(Enum):
@@ -91,9 +95,10 @@ TABLE: dict[tuple[Phase, Signal], Move | None] = {
 }
 """All that can happen. None: nothing changes. A pair that is missing cannot be."""
 
-# The same, the way it is quickest to look up: by phase, then by signal.
-_MOVES: dict[str, dict[str, Move | None]] = {
-    phase.word: {signal.value: move for (at, signal), move in TABLE.items() if at is phase} for phase in Phase
+_IMPOSSIBLE = Move(Phase.INACTIVE, Run.DROP)
+# The same, the way it is quickest to look up: by phase, then by the signal's column.
+_ROWS: dict[str, tuple[Move | None, ...]] = {
+    phase.word: tuple(TABLE.get((phase, signal), _IMPOSSIBLE) for signal in Signal) for phase in Phase
 }
 
 
@@ -105,7 +110,7 @@ class Clock:
         keep_s: how long it must be clear before the alert is over.
     """
 
-    __slots__ = ("_ran_s", "_since", "due", "for_s", "keep_s", "moves", "phase")
+    __slots__ = ("_moves", "_ran_s", "_since", "due", "for_s", "is_firing", "is_idle", "keep_s", "phase")
 
     def __init__(self, for_s: float, keep_s: float) -> None:
         self.for_s = for_s
@@ -117,17 +122,21 @@ class Clock:
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
-        self.moves = _MOVES[phase.word]
+        self._moves = _ROWS[phase.word]
+        self.is_idle = phase is Phase.INACTIVE
+        self.is_firing = phase.seen_as == "firing"
 
     def tell(self, signal: Signal, now: float) -> bool:
         """Apply a signal; return whether the phase changed. A clock that is over at once is followed up.
 
         Raises:
-            KeyError: the signal cannot occur in this phase.
+            ValueError: the signal cannot occur in this phase.
         """
-        move = self.moves[signal.value]
+        move = self._moves[signal.column]
         if move is None:
             return False
+        if move is _IMPOSSIBLE:
+            raise ValueError(f"no clock runs while {self.phase.word}")
         self._enter(move.to)
         _RUNS[move.run](self, now)
         if self.due <= now:

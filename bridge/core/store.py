@@ -1,7 +1,4 @@
-"""The present value of every point that some rule reads, and whether it is known.
-
-A value lives in a slot: a place in flat lists, so that compiled rules read it by number. What changed marks its
-readers as dirty; only those are evaluated. Points that no rule reads cost one look-up.
+"""What one site says: values with their freshness, its devices, and whether they answer.
 
 Unknown: a slot's value is None when the GX says "no value", and while its group is stale, its device offline or the
 site offline (then `is_stale` is set too, and the last value waits in `raw`). Freshness belongs to the group, the
@@ -14,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Any
 
-from bridge.core.formula import Input, Members
+from bridge.core.formula import Members
 from bridge.core.groups import (
     ALWAYS_FRESH,
     DEVICE_OFFLINE,
@@ -23,23 +20,18 @@ from bridge.core.groups import (
     DeviceState,
     Group,
     MemberList,
-    Reader,
     belongs_to_site,
     has_inputs,
     time_in,
     time_out,
 )
+from bridge.core.slots import FIRST_SLOT, PRESENCE, SINK, Reader, Slots
 from bridge.model import Device, Point, Read, Sample
 
-FIRST_SLOT = 3  # the places before it hold the clock: see `compile`
 MAX_DEVICES = 1000  # per site; the largest known has about 60. Beyond it devices are not watched.
 
-_UNREAD = -1
-_ONLINE = -2
-_NO_CODES: dict[str, int] = {}
 
-
-class Store:
+class Store(Slots):
     """Slots, groups and devices of one site.
 
     Args:
@@ -50,76 +42,31 @@ class Store:
 
     def __init__(
         self,
-        wanted: dict[str, frozenset[str]],
+        wanted: Mapping[str, frozenset[str]],
         on_device: Callable[[DeviceState], None],
         at_time: Callable[[float, Group], None],
     ) -> None:
+        super().__init__()
         self._wanted = wanted
         self._on_device = on_device
         self._at_time = at_time
-        self.values: list[Any] = [0.0, 0.0, 0.0]
-        self.raw: list[Any] = [None] * FIRST_SLOT
-        self.is_stale: list[int] = [0] * FIRST_SLOT
-        self._at: list[float] = [-inf] * FIRST_SLOT
-        self._good_at: list[float] = [-inf] * FIRST_SLOT
+        self._at: list[float] = [-inf] * FIRST_SLOT  # of the last sample, where only samples tell of freshness
+        self._good_at: list[float] = [-inf] * FIRST_SLOT  # of the last good read, while there is no value
         self._group_of: list[Group | None] = [None] * FIRST_SLOT
-        self._codes: list[dict[str, int]] = [{}] * FIRST_SLOT
-        self._readers: list[tuple[Reader, ...]] = [()] * FIRST_SLOT
-        self._derived_readers: list[tuple[Reader, ...]] = [()] * FIRST_SLOT
-        self._met: dict[str, int] = {}  # name of a point that came in -> slot, or why it has none
-        self._slots: dict[str, int] = {}
-        self.names: list[str] = [""] * FIRST_SLOT
+        self._met: dict[str, int] = {}  # every point that came in
         self.groups: dict[str, Group] = {}
         self.devices: dict[Device, DeviceState] = {}
         self._member_lists: dict[tuple[str, tuple[tuple[str, bool], ...]], MemberList] = {}
         self._silent: set[Group] = set()  # stale groups that only samples tell of
         self.is_site_offline = False
-        self.dirty: set[Any] = set()
-        self.dirty_derived: set[Any] = set()
         self.refused_devices = 0
 
-    # -- slots ----------------------------------------------------------------------------------------------------
-
-    def slot(self, name: str, labels: Iterable[tuple[int, str]] = ()) -> int:
-        """Return the slot of a point, a new one with no value when nothing has read it before."""
-        slot = self._slots.get(name)
-        if slot is None:
-            slot = self._slots[name] = len(self.values)
-            self.values.append(None)
-            self.raw.append(None)
-            self.is_stale.append(0)
-            self._at.append(-inf)
-            self._good_at.append(-inf)
-            self._group_of.append(None)
-            self._codes.append(_NO_CODES)
-            self._readers.append(())
-            self._derived_readers.append(())
-            self.names.append(name)
-            self._met.pop(name, None)
-        if labels and not self._codes[slot]:
-            self._codes[slot] = {label: code for code, label in reversed(list(labels))}
-        return slot
-
-    def input_slot(self, one: Input, prefix: str) -> int:
-        """Return the slot of a formula's input, for the device with that prefix."""
-        return self.slot(one.of(prefix), one.type.labels.items())
-
-    def read_by(self, slot: int, reader: Reader) -> None:
-        """Have `reader` marked dirty when the slot changes."""
-        readers = self._derived_readers if reader.level else self._readers
-        if reader not in readers[slot]:
-            readers[slot] += (reader,)
-
-    def touch(self, slot: int) -> None:
-        """Mark the readers of a slot as dirty."""
-        self.dirty.update(self._readers[slot])
-        self.dirty_derived.update(self._derived_readers[slot])
-
-    def put(self, slot: int, value: Any, is_stale: bool) -> None:
-        """Set the slot of a derived point."""
-        self.raw[slot] = self.values[slot] = value
-        self.is_stale[slot] = is_stale
-        self.touch(slot)
+    def _grow(self, name: str) -> None:
+        super()._grow(name)
+        self._at.append(-inf)
+        self._good_at.append(-inf)
+        self._group_of.append(None)
+        self._met.pop(name, None)
 
     def age(self, slot: int) -> float | None:
         """Return the seconds since the last good read of a slot, None when there was none."""
@@ -138,31 +85,47 @@ class Store:
     # -- what comes in --------------------------------------------------------------------------------------------
 
     def take(self, samples: Iterable[Sample]) -> None:
-        """Apply samples. This is the hot path of the engine."""
-        met, raw, ats, values = self._met.get, self.raw, self._at, self.values
-        is_stale, readers, derived_readers, dirty = self.is_stale, self._readers, self._derived_readers, self.dirty
+        """Apply samples. This is the hot path of the engine: what stays inside its quiet interval is only stored."""
+        met, low, high, raw, values = self._met, self.low, self.high, self.raw, self.values
+        value: Any
         for point, value, at, code in samples:
-            slot = met(point.name)
-            if slot is None:
-                slot = self._meet(point)
-            if slot < 0:
-                if slot == _ONLINE:
-                    self._presence(point, value)
-                continue
             if code is not None:
                 value = code
-            if raw[slot] != value:
-                if value is None or value != value or value.__class__ is str:
-                    value = self._odd(slot, value)
-                raw[slot] = value
-                if not is_stale[slot]:
-                    values[slot] = value
-                    dirty.update(readers[slot])
-                    if derived_readers[slot]:
-                        self.dirty_derived.update(derived_readers[slot])
-            ats[slot] = at
+            try:
+                slot = met[point.name]
+                if low[slot] < value < high[slot]:
+                    raw[slot] = values[slot] = value
+                    continue
+            except KeyError:
+                slot = self._meet(point)
+            except TypeError:  # no value, or a text
+                pass
+            self._change(slot, point, value, at)
         if self._silent:
             self._hear()
+
+    def _change(self, slot: int, point: Point, value: Any, at: float) -> None:
+        if slot < FIRST_SLOT:
+            if slot == PRESENCE:
+                self._presence(point, value)
+            return
+        before, self._at[slot] = self._at[slot], at
+        if self.raw[slot] == value:
+            return
+        group = self._group_of[slot]
+        if isinstance(value, str):
+            value = self._codes[slot].get(value, value)
+        elif value is None or value != value:  # no number is no value
+            value = None
+            if group is not None and self.raw[slot] is not None:
+                self._good_at[slot] = group.before if group.has_read else before
+        self.raw[slot] = value
+        if self.is_stale[slot]:
+            return
+        self.values[slot] = value
+        self.touch(slot)
+        if group is not None and group.has_read:  # else the time of each sample counts, so each is looked at
+            self.calm(slot, value)
 
     def read(self, reads: Iterable[Read]) -> None:
         """Apply reads: the groups are fresh."""
@@ -204,39 +167,30 @@ class Store:
             self._watch(group, group.at + group.stale_after_s)
             self._unflag(group, STALE)
 
-    def _odd(self, slot: int, value: Any) -> Any:
-        """Return what a None, a NaN or a text means for a slot: the text of a label is its number."""
-        if isinstance(value, str):
-            return self._codes[slot].get(value, value)
-        group = self._group_of[slot]
-        if group is not None and self.raw[slot] is not None:
-            self._good_at[slot] = group.before if group.has_read else self._at[slot]
-        return None
-
     def _meet(self, point: Point) -> int:
         """Give a point that came in for the first time its slot, or the reason why it has none."""
         if point.group == "presence" or point.name == "site/online":
-            self._met[point.name] = _ONLINE
+            self._met[point.name] = PRESENCE
             if point.device is not None:
                 self._device(point.device)
-            return _ONLINE
+            return PRESENCE
         if point.device is None:
-            slot = self._slots.get(point.name, _UNREAD)
+            slot = self._slots.get(point.name, SINK)
         else:
             slot = self._meet_of_device(point, point.device)
         self._met[point.name] = slot
-        if slot >= 0:
+        if slot >= FIRST_SLOT:
             self._join(slot, point.group, self.devices.get(point.device) if point.device else None)
         return slot
 
     def _meet_of_device(self, point: Point, device: Device) -> int:
         state = self._device(device)
         if state is None:
-            return _UNREAD
+            return SINK
         name = point.name[len(state.prefix) :]
-        wanted = name in self._wanted.get(device.kind, ()) or name in self._wanted["*"]
+        wanted = name in self._wanted.get(device.kind, ()) or name in self._wanted.get("*", ())
         if not wanted and point.name not in self._slots:
-            return _UNREAD
+            return SINK
         slot = self.slot(point.name)
         if name not in state.seen:
             state.seen.add(name)
@@ -310,6 +264,7 @@ class Store:
             for slot in group.slots:
                 self.is_stale[slot] = 1
                 self.values[slot] = None
+                self.low[slot] = inf
                 self.touch(slot)
 
     def _unflag(self, group: Group, flag: int) -> None:
@@ -399,7 +354,7 @@ class Store:
         if reader is not None and reader not in found.readers:
             found.readers.append(reader)
             for slot in (slot for row in found.rows for slot in row):
-                self.read_by(slot, reader)
+                self.read_by(slot, reader, None)
         for state in self.devices.values():
             self._admit(found, state)
         return found.rows
@@ -420,5 +375,5 @@ class Store:
         one.rows.append(row)
         for slot in row:
             for reader in one.readers:
-                self.read_by(slot, reader)
+                self.read_by(slot, reader, None)
             self.touch(slot)

@@ -12,7 +12,6 @@ rounding errors cannot pile up.
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
 from math import fsum, sqrt
 from typing import Any, Protocol
@@ -50,73 +49,89 @@ class Series(Protocol):
         """Take over a dumped memory, its times moved by `shift_s`."""
 
 
-class _Ring:
-    """Buckets, how much of each is known, and the value that holds. What else a bucket keeps is its subclass's.
+class Ring:
+    """Full buckets in a ring, the one that is being filled beside it, and the value that holds.
 
-    Subclasses say what a stretch of the held value adds to the newest bucket (`_add`), what is lost with the oldest
-    (`_drop`), what a new value does (`_take`) and what comes out (`_result`).
+    Subclasses say what a stretch of the held value adds to the newest bucket (`_add`), how it goes into the ring in
+    the place of the oldest (`_close`), what a new value does (`_take`) and what comes out (`_result`).
     """
 
-    rings: tuple[str, ...] = ()  # names of the further arrays
+    rings: tuple[str, ...] = ()  # names of further lists, one number per full bucket
     plain: tuple[str, ...] = ()  # names of further state that JSON can hold
 
     def __init__(self, window: Window) -> None:
         self.span_s = window.span_s
+        self._needed_s = window.span_s * COVERAGE
         width_s = max(self.span_s / BUCKETS, min(POLL_S, self.span_s / FEWEST))
         self._count = max(1, round(self.span_s / width_s))
         self.every_s = self.span_s / self._count
         self._constants = window.constants
-        self._size = self._count + 1
-        self._known = array("d", bytes(8 * self._size))  # seconds
+        self._known = [0.0] * self._count  # seconds
         for name in self.rings:
-            setattr(self, name, array("d", bytes(8 * self._size)))
-        self._total_s = 0.0
-        self._at: float | None = None
+            setattr(self, name, [0.0] * self._count)
+        self._full_s = 0.0  # known seconds of the full buckets
+        self._part_s = 0.0  # and of the newest
+        self._at = 0.0
         self._bucket = 0  # number of the newest bucket since time began
-        self._place = 0  # where it lies in the ring
+        self._end = -1.0  # when it is full; before 0: nothing came in yet
+        self._place = 0  # of the oldest in the ring, which the newest will take
+        self._is_whole = False  # everything in the window is known: then `_part_s` is not kept
+        self._was_clean = False  # a round of buckets has ended, without a hole
+        self._last = self._count - 1
+        self._beyond_s = self.span_s + self.every_s
         self._value: Any = None
 
     def step(self, now: float, value: Any, local: float) -> Any:
-        if self._at is None:
-            self._bucket = int(now // self.every_s)
-            self._begin(now)
-        elif now > self._at:
-            self._pass(now, self._at)
+        if self._is_whole:
+            self._is_whole = False
+            self._part_s = self._at - self._bucket * self.every_s
+        if now >= self._end:
+            self._pass(now)
+        elif self._value is not None:
+            self._hold(now - self._at)
         self._at = now
         self._take(value)
         self._value = value
-        return self._result(value) if self._total_s >= self.span_s * COVERAGE else None
+        if self._was_clean:
+            self._was_clean = False
+            self._is_whole = value is not None
+        return self._result(value) if self._full_s + self._part_s >= self._needed_s else None
 
-    def _pass(self, now: float, at: float) -> None:
-        """Let the held value hold from `at` to `now`."""
+    def _pass(self, now: float) -> None:
+        """Go on to `now`, which lies beyond the newest bucket."""
         bucket = int(now // self.every_s)
-        if bucket - self._bucket > self._size:  # nothing of what was is left
-            at = (bucket - self._size) * self.every_s
-            self._bucket = bucket - self._size
-        held = self._value is not None
+        if self._end < 0:
+            self._at, self._bucket = now, bucket
+            self._begin(now)
+        elif bucket - self._bucket > self._count + 1:  # nothing of what was is left
+            self._bucket = bucket - self._count - 1
+            self._at = self._bucket * self.every_s
         while self._bucket < bucket:
             end = (self._bucket + 1) * self.every_s
-            if held and end > at:
-                self._hold(end - at)
-            at = max(at, end)
+            if self._value is not None and end > self._at:
+                self._hold(end - self._at)
+            self._at = end
             self._turn()
-        if held and now > at:
-            self._hold(now - at)
+        if self._value is not None and now > self._at:
+            self._hold(now - self._at)
+        self._end = (bucket + 1) * self.every_s
 
     def _hold(self, seconds: float) -> None:
-        self._known[self._place] += seconds
-        self._total_s += seconds
+        self._part_s += seconds
         self._add(seconds)
 
     def _turn(self) -> None:
-        """Begin the next bucket in the place of the oldest."""
+        """Put the newest bucket in the place of the oldest and begin the next."""
+        place = self._place
+        self._full_s += self._part_s - self._known[place]
+        self._known[place] = self._part_s
+        self._part_s = 0.0
+        self._close(place)
         self._bucket += 1
-        self._place = place = (self._place + 1) % self._size
-        self._total_s -= self._known[place]
-        self._known[place] = 0.0
-        self._drop(place)
-        if place == 0:
-            self._total_s = fsum(self._known)
+        self._place = (place + 1) % self._count
+        if self._place == 0:
+            self._full_s = fsum(self._known)
+            self._was_clean = self._value is not None and min(self._known) >= self.every_s * (1 - 1e-9)
             self._sum_up()
 
     def _begin(self, now: float) -> None:
@@ -125,7 +140,7 @@ class _Ring:
     def _add(self, seconds: float) -> None:
         pass
 
-    def _drop(self, place: int) -> None:
+    def _close(self, place: int) -> None:
         pass
 
     def _take(self, value: Any) -> None:
@@ -143,17 +158,15 @@ class _Ring:
 
     def dump(self) -> list[Any]:
         rings = [list(getattr(self, name)) for name in ("_known", *self.rings)]
-        plain = [self._out(name) for name in ("_total_s", *self.plain)]
-        return [self._size, self._at, self._bucket, self._place, self._value, rings, plain]
+        return [self._count, rings, [self._out(name) for name in (*_PLAIN, *self.plain)]]
 
     def load(self, state: list[Any], shift_s: float) -> None:
-        size, at, bucket, place, value, rings, plain = state
-        if size != self._size or shift_s:
+        count, rings, plain = state
+        if count != self._count or shift_s:
             return  # another window, or a clock that went back: begin anew
-        self._at, self._bucket, self._place, self._value = at, bucket, place, value
         for name, values in zip(("_known", *self.rings), rings):
-            setattr(self, name, array("d", values))
-        for name, kept in zip(("_total_s", *self.plain), plain):
+            setattr(self, name, [float(one) for one in values])
+        for name, kept in zip((*_PLAIN, *self.plain), plain):
             self._in(name, kept)
 
     def _out(self, name: str) -> Any:
@@ -165,43 +178,71 @@ class _Ring:
         setattr(self, name, deque(tuple(pair) for pair in kept) if isinstance(old, deque) else kept)
 
 
-class _Average(_Ring):
-    """avg_over_time, ratio_over_time."""
+_PLAIN = ("_is_whole", "_was_clean", "_full_s", "_part_s", "_at", "_bucket", "_end", "_place", "_value")
+
+
+class _Area(Ring):
+    """The integral of the value."""
 
     rings: tuple[str, ...] = ("_area",)
-    plain: tuple[str, ...] = ("_total",)
-    _area: array[float]
+    plain: tuple[str, ...] = ("_full", "_part")
+    _area: list[float]
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
-        self._total = 0.0
+        self._full = 0.0
+        self._part = 0.0
 
     def _add(self, seconds: float) -> None:
-        area = self._value * seconds
-        self._area[self._place] += area
-        self._total += area
+        self._part += self._value * seconds
 
-    def _drop(self, place: int) -> None:
-        self._total -= self._area[place]
-        self._area[place] = 0.0
+    def _close(self, place: int) -> None:
+        self._full += self._part - self._area[place]
+        self._area[place] = self._part
+        self._part = 0.0
 
     def _sum_up(self) -> None:
-        self._total = fsum(self._area)
+        self._full = fsum(self._area)
+
+
+class _Average(_Area):
+    """avg_over_time, ratio_over_time."""
+
+    def step(self, now: float, value: Any, local: float) -> Any:
+        """As in Ring, written out for the usual case: all is known, and at most one bucket has passed."""
+        end = self._end
+        if not self._is_whole or value is None or now >= end + self.every_s or self._place == self._last:
+            return super().step(now, value, local)
+        if now < end:
+            self._part += self._value * (now - self._at)
+        else:
+            place, area = self._place, self._area
+            part = self._part + self._value * (end - self._at)
+            self._full += part - area[place]
+            area[place] = part
+            self._part = self._value * (now - end)
+            self._place = place + 1
+            self._bucket += 1
+            self._end = end + self.every_s
+        self._at = now
+        self._value = value
+        return (self._full + self._part) / (self._beyond_s + now - self._end)
 
     def _result(self, value: Any) -> float | None:
-        return self._total / self._total_s
+        return (self._full + self._part) / (self._full_s + self._part_s)
 
 
-class _Deviation(_Average):
+class _Deviation(_Area):
     """stddev_over_time. Squares are of the distance to the first value, so that no digits are lost."""
 
     rings: tuple[str, ...] = ("_area", "_squares")
-    plain: tuple[str, ...] = ("_total", "_total_squares", "_origin")
-    _squares: array[float]
+    plain: tuple[str, ...] = ("_full", "_part", "_full_squares", "_part_squares", "_origin")
+    _squares: list[float]
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
-        self._total_squares = 0.0
+        self._full_squares = 0.0
+        self._part_squares = 0.0
         self._origin: float | None = None
 
     def _take(self, value: Any) -> None:
@@ -210,101 +251,99 @@ class _Deviation(_Average):
 
     def _add(self, seconds: float) -> None:
         off = self._value - (self._origin or 0.0)
-        self._area[self._place] += off * seconds
-        self._total += off * seconds
-        self._squares[self._place] += off * off * seconds
-        self._total_squares += off * off * seconds
+        self._part += off * seconds
+        self._part_squares += off * off * seconds
 
-    def _drop(self, place: int) -> None:
-        super()._drop(place)
-        self._total_squares -= self._squares[place]
-        self._squares[place] = 0.0
+    def _close(self, place: int) -> None:
+        super()._close(place)
+        self._full_squares += self._part_squares - self._squares[place]
+        self._squares[place] = self._part_squares
+        self._part_squares = 0.0
 
     def _sum_up(self) -> None:
         super()._sum_up()
-        self._total_squares = fsum(self._squares)
+        self._full_squares = fsum(self._squares)
 
     def _result(self, value: Any) -> float | None:
-        mean = self._total / self._total_s
-        return sqrt(max(0.0, self._total_squares / self._total_s - mean * mean))
+        seconds = self._full_s + self._part_s
+        mean = (self._full + self._part) / seconds
+        return sqrt(max(0.0, (self._full_squares + self._part_squares) / seconds - mean * mean))
 
 
 class _Score(_Deviation):
     """zscore: how far the value is from the mean of the full buckets before, in their standard deviations."""
 
     def _result(self, value: Any) -> float | None:
-        place = self._place
-        seconds = self._total_s - self._known[place]
-        if value is None or seconds < self.span_s * COVERAGE:
+        if value is None or self._full_s < self._needed_s:
             return None
-        mean = (self._total - self._area[place]) / seconds
-        variance = (self._total_squares - self._squares[place]) / seconds - mean * mean
+        mean = self._full / self._full_s
+        variance = self._full_squares / self._full_s - mean * mean
         # What remains of rounding is no spread: a constant has none to measure by.
         if variance <= 1e-12 * max(1.0, mean * mean):
             return None
         return float((value - (self._origin or 0.0) - mean) / sqrt(variance))
 
 
-class _Trend(_Ring):
-    """deriv, predict_linear: the straight line that fits best, every moment counting the same."""
+class _Trend(Ring):
+    """deriv, predict_linear: the straight line that fits best, every moment counting the same.
 
-    rings: tuple[str, ...] = ("_area", "_times", "_areas_by_time", "_times_squared")
-    plain: tuple[str, ...] = ("_zero",)
-    _area: array[float]
-    _times: array[float]
-    _areas_by_time: array[float]
-    _times_squared: array[float]
+    Per bucket the integrals of x, t, x·t and t² over the known time; t counts from `_zero`, a moment nearby.
+    """
+
+    rings: tuple[str, ...] = ("_x", "_t", "_xt", "_tt")
+    plain: tuple[str, ...] = ("_parts", "_zero")
+    _x: list[float]
+    _t: list[float]
+    _xt: list[float]
+    _tt: list[float]
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
         self._is_forecast = window.function == "predict_linear"
-        self._zero = 0.0  # a moment in the window, from which times are counted
+        self._parts = [0.0, 0.0, 0.0, 0.0]  # of the newest bucket
+        self._zero = 0.0
 
     def _begin(self, now: float) -> None:
         self._zero = now
 
     def _add(self, seconds: float) -> None:
-        place, value = self._place, self._value
-        end = (self._at or 0.0) - self._zero
-        # `_at` is where the stretch that is being held began, or the start of the newest bucket if that is later.
-        begin = max(end, self._bucket * self.every_s - self._zero)
+        begin = self._at - self._zero  # `_at` is where the stretch begins
         end = begin + seconds
-        first = (end * end - begin * begin) / 2
-        self._area[place] += value * seconds
-        self._times[place] += first
-        self._areas_by_time[place] += value * first
-        self._times_squared[place] += (end**3 - begin**3) / 3
+        times = (end * end - begin * begin) / 2
+        parts, value = self._parts, self._value
+        parts[0] += value * seconds
+        parts[1] += times
+        parts[2] += value * times
+        parts[3] += (end**3 - begin**3) / 3
 
-    def _drop(self, place: int) -> None:
-        for name in self.rings:
-            getattr(self, name)[place] = 0.0
+    def _close(self, place: int) -> None:
+        self._x[place], self._t[place], self._xt[place], self._tt[place] = self._parts
+        self._parts = [0.0, 0.0, 0.0, 0.0]
 
     def _sum_up(self) -> None:
         """Count times from a moment nearby again, so that they stay small."""
-        if self._at is None:
-            return
         shift = self._bucket * self.every_s - self._zero
         self._zero += shift
-        for place in range(self._size):
-            known, times, area = self._known[place], self._times[place], self._area[place]
-            self._times_squared[place] += shift * shift * known - 2 * shift * times
-            self._areas_by_time[place] -= shift * area
-            self._times[place] -= shift * known
+        for place, known in enumerate(self._known):
+            x, t = self._x[place], self._t[place]
+            self._tt[place] += shift * shift * known - 2 * shift * t
+            self._xt[place] -= shift * x
+            self._t[place] -= shift * known
 
     def _result(self, value: Any) -> float | None:
-        seconds = self._total_s
-        mean_time = fsum(self._times) / seconds
-        mean = fsum(self._area) / seconds
-        spread = fsum(self._times_squared) / seconds - mean_time * mean_time
+        seconds = self._full_s + self._part_s
+        totals = [fsum(ring) + part for ring, part in zip((self._x, self._t, self._xt, self._tt), self._parts)]
+        mean, mean_time, product, squares = (total / seconds for total in totals)
+        spread = squares - mean_time * mean_time
         if spread <= 0:
             return None
-        slope = (fsum(self._areas_by_time) / seconds - mean_time * mean) / spread
+        slope = (product - mean_time * mean) / spread
         if not self._is_forecast:
             return slope
-        return mean + slope * ((self._at or 0.0) + self._constants[0] - self._zero - mean_time)
+        return mean + slope * (self._at + self._constants[0] - self._zero - mean_time)
 
 
-class _Extreme(_Ring):
+class _Extreme(Ring):
     """min_over_time, max_over_time: a queue of the values that could still become the extreme."""
 
     plain: tuple[str, ...] = ("_queue",)
@@ -312,7 +351,7 @@ class _Extreme(_Ring):
     def __init__(self, window: Window) -> None:
         super().__init__(window)
         self._sign = -1.0 if window.function == "min_over_time" else 1.0
-        self._queue: deque[tuple[int, float]] = deque()  # (bucket, value), values falling
+        self._queue: deque[tuple[int, float]] = deque()  # (bucket, value), from the extreme on
 
     def _push(self, value: float) -> None:
         queue, sign = self._queue, self._sign
@@ -327,8 +366,8 @@ class _Extreme(_Ring):
         if value is not None:
             self._push(value)
 
-    def _drop(self, place: int) -> None:
-        oldest = self._bucket - self._count
+    def _close(self, place: int) -> None:
+        oldest = self._bucket + 1 - self._count
         while self._queue and self._queue[0][0] < oldest:
             self._queue.popleft()
 
@@ -336,10 +375,10 @@ class _Extreme(_Ring):
         return self._queue[0][1] if self._queue else None
 
 
-class _Quantile(_Average):
-    """quantile_over_time, of the means of the buckets; computed anew once per bucket."""
+class _Quantile(_Area):
+    """quantile_over_time, of the means of the full buckets; computed anew once per bucket."""
 
-    plain: tuple[str, ...] = ("_total", "_computed", "_quantile")
+    plain: tuple[str, ...] = ("_full", "_part", "_computed", "_quantile")
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
@@ -360,50 +399,72 @@ class _Quantile(_Average):
         return self._quantile
 
 
-class _Counted(_Ring):
+class _Counted(Ring):
     """increase, rate, changes: something that is counted when a value comes in.
 
     What a counter gained while nobody looked is not counted: it would seem to have come all at once.
     """
 
     rings: tuple[str, ...] = ("_gained",)
-    plain: tuple[str, ...] = ("_total", "_last")
-    _gained: array[float]
+    plain: tuple[str, ...] = ("_full", "_part")
+    _gained: list[float]
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
-        self._total = 0.0
-        self._last: Any = None
+        self._full = 0.0
+        self._part = 0.0
         self._is_rate = window.function == "rate"
 
+    def step(self, now: float, value: Any, local: float) -> Any:
+        """As in Ring, written out for the usual case: all is known, and at most one bucket has passed."""
+        end = self._end
+        if not self._is_whole or value is None or now >= end + self.every_s or self._place == self._last:
+            return super().step(now, value, local)
+        if now >= end:
+            place, gained, part = self._place, self._gained, self._part
+            if part or gained[place]:
+                self._full += part - gained[place]
+                gained[place] = part
+                self._part = 0.0
+            self._place = place + 1
+            self._bucket += 1
+            self._end = end + self.every_s
+        self._at = now
+        if value != self._value:
+            self._part += self._gain(value, self._value)
+            self._value = value
+        if self._is_rate:
+            return (self._full + self._part) / (self._beyond_s + now - self._end)
+        return self._full + self._part
+
     def _take(self, value: Any) -> None:
-        if value is not None and self._last is not None and value != self._last:
-            gain = self._gain(value)
-            self._gained[self._place] += gain
-            self._total += gain
-        self._last = value
+        last = self._value
+        if value is not None and last is not None and value != last:
+            self._part += self._gain(value, last)
 
-    def _gain(self, value: Any) -> float:
+    def _gain(self, value: Any, last: Any) -> float:
         # A counter that falls was reset and has counted from 0 since.
-        return float(value - self._last if value >= self._last else max(0.0, value))
+        return float(value - last if value >= last else max(0.0, value))
 
-    def _drop(self, place: int) -> None:
-        self._total -= self._gained[place]
-        self._gained[place] = 0.0
+    def _close(self, place: int) -> None:
+        self._full += self._part - self._gained[place]
+        self._gained[place] = self._part
+        self._part = 0.0
 
     def _sum_up(self) -> None:
-        self._total = fsum(self._gained)
+        self._full = fsum(self._gained)
 
     def _result(self, value: Any) -> float | None:
-        return self._total / self._total_s if self._is_rate else self._total
+        total = self._full + self._part
+        return total / (self._full_s + self._part_s) if self._is_rate else total
 
 
 class _Changes(_Counted):
-    def _gain(self, value: Any) -> float:
+    def _gain(self, value: Any, last: Any) -> float:
         return 1.0
 
 
-class _Delta(_Ring):
+class _Delta(Ring):
     """delta: the value now, less the first one in the window."""
 
     plain: tuple[str, ...] = ("_firsts",)
@@ -423,8 +484,8 @@ class _Delta(_Ring):
         if value is not None:
             self._note(value)
 
-    def _drop(self, place: int) -> None:
-        oldest = self._bucket - self._count
+    def _close(self, place: int) -> None:
+        oldest = self._bucket + 1 - self._count
         while self._firsts and self._firsts[0][0] < oldest:
             self._firsts.popleft()
 
@@ -432,7 +493,7 @@ class _Delta(_Ring):
         return None if value is None or not self._firsts else value - self._firsts[0][1]
 
 
-RINGS: dict[str, type[_Ring]] = {
+RINGS: dict[str, type[Ring]] = {
     "avg_over_time": _Average,
     "ratio_over_time": _Average,
     "stddev_over_time": _Deviation,
