@@ -2,20 +2,29 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+MOSQUITTO = $(shell PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v mosquitto)
+SOURCES = bridge tests benchmarks
 
 .PHONY: demo test lint types unit bench clean
 
-$(BIN)/.dev: setup.cfg pyproject.toml
+# $(call environment,EXTRAS): the virtual environment with the project in it. Debian splits venv off: fetch it if we may.
+define environment
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, this is $$($(PYTHON) --version); try make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && $(call install,python3-venv); } || \
+	  { echo "Python's venv is missing: install it (Debian: apt install python3-venv) and run make again"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[demo,dev]'
-	touch $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.$(1)'
+	@touch $@
+endef
+install = { apt-get update -qq && apt-get install -y -qq $(1); } >/dev/null
 
+$(BIN)/.dev: setup.cfg pyproject.toml
+	$(call environment,[demo,dev])
+
+# The embedded broker is only fetched where there is no mosquitto.
 $(BIN)/.demo: setup.cfg pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[demo]'
-	touch $@
+	$(call environment,$(if $(MOSQUITTO),,[demo]))
 
 demo: $(BIN)/.demo
 	$(BIN)/victron-bridge demo
@@ -23,15 +32,15 @@ demo: $(BIN)/.demo
 test: lint types unit
 
 lint: $(BIN)/.dev
-	$(BIN)/black --quiet --check --line-length 120 bridge tests benchmarks
-	$(BIN)/ruff check bridge tests benchmarks
+	$(BIN)/black --quiet --check --line-length 120 $(SOURCES)
+	$(BIN)/ruff check --quiet $(SOURCES)
 
 types: $(BIN)/.dev
 	$(BIN)/mypy
 
 unit: $(BIN)/.dev
-	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq mosquitto; } || \
-	  { echo "mosquitto is needed for the tests: install it (Debian: apt install mosquitto) and run make test again"; exit 2; }
+	@[ -n "$(MOSQUITTO)" ] || { [ "$$(id -u)" = 0 ] && $(call install,mosquitto); } || \
+	  { echo "the tests need mosquitto: install it (Debian: apt install mosquitto) and run make again"; exit 2; }
 	$(BIN)/python -m pytest
 
 bench: $(BIN)/.dev
