@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.commands import broker_hops, broker_session
 from bridge.simulator.simulator import Simulator
+from tests.mosquitto import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +27,13 @@ def environment(monkeypatch: pytest.MonkeyPatch, state_home: Path) -> None:
     for name in [name for name in os.environ if name.startswith("VICTRON_BRIDGE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(state_home))
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker on this machine needs no patience."""
+    monkeypatch.setattr(broker_session, "_QUIET_S", 0.2)
+    monkeypatch.setattr(broker_hops, "_LIVE_S", 0.5)
 
 
 @pytest.fixture
@@ -71,3 +80,13 @@ def stranger() -> Iterator[Callable[[bytes], int]]:
 
 SSH = b"SSH-2.0-OpenSSH_9.2p1\r\n"
 WEB = b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<html><title>It works!</title></html>"
+
+
+def once(condition: Callable[[], bool], action: Callable[[], object]) -> None:
+    """Do `action` in the background as soon as `condition` holds."""
+
+    def wait() -> None:
+        wait_until(condition)
+        action()
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -22,7 +22,7 @@ from tests.commands.conftest import SSH, WEB
 from tests.mosquitto import MOSQUITTO, Mosquitto, Subscriber, free_port, wait_until
 
 pytestmark = [
-    pytest.mark.usefixtures("environment"),
+    pytest.mark.usefixtures("environment", "hasty"),
     pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed"),
 ]
 GX_HOPS = ["gx name", "gx port", "gx api", "gx d-bus", "gx catalogue", "gx clock"]

@@ -11,7 +11,7 @@ from bridge.cli import main
 from tests.mosquitto import MOSQUITTO, Mosquitto, Subscriber
 
 pytestmark = [
-    pytest.mark.usefixtures("environment"),
+    pytest.mark.usefixtures("environment", "hasty"),
     pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed"),
 ]
 OF_BATTERY = {

@@ -24,7 +24,7 @@ from bridge.simulator.simulator import Simulator
 from bridge.sources.dbus_http import Options
 from bridge.sources.recording import RecordingSource
 from tests.catalogue import catalogue
-from tests.commands.conftest import SSH
+from tests.commands.conftest import SSH, once
 from tests.mosquitto import wait_until
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -51,7 +51,7 @@ def test_the_recording_holds_what_the_gx_said(
     battery = next(one for one in gx.store.names() if ".battery." in one)
     gx.set(battery, "/Soc", 81.04)
     path = tmp_path / name
-    assert main(["record", str(path), "--gx", gx_url, "--duration", "3s", "--every", "1s"]) == 0
+    assert main(["record", str(path), "--gx", gx_url, "--duration", "1500ms", "--every", "500ms"]) == 0
     text = (gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()).decode()
     validator = Draft202012Validator(json.loads((schemas_directory() / "recording.schema.json").read_text()))
     lines = [json.loads(line) for line in text.splitlines()]
@@ -71,8 +71,8 @@ def test_only_known_paths_are_written_and_never_a_secret(gx: Simulator, gx_url: 
     for path, value in {"/Own/Answer": 42, **secrets}.items():
         gx.set(PLATFORM, path, value)
     known, everything = tmp_path / "known.jsonl", tmp_path / "all.jsonl"
-    assert main(["record", str(known), "--gx", gx_url, "--duration", "1s"]) == 0
-    assert main(["record", str(everything), "--gx", gx_url, "--duration", "1s", "--all"]) == 0
+    assert main(["record", str(known), "--gx", gx_url, "--duration", "500ms"]) == 0
+    assert main(["record", str(everything), "--gx", gx_url, "--duration", "500ms", "--all"]) == 0
     assert "Own/Answer" not in played(known)[PLATFORM]
     values = played(everything)[PLATFORM]
     assert values["Own/Answer"] == 42 and values["Own/Tree"] == {"n": 1}
@@ -102,9 +102,9 @@ def test_an_existing_file_is_kept(gx_url: str, tmp_path: Path, capsys: pytest.Ca
     """An hour of an incident is not overwritten by accident."""
     path = tmp_path / "gx.jsonl"
     path.write_text("precious")
-    assert main(["record", str(path), "--gx", gx_url, "--duration", "1s"]) == 2
+    assert main(["record", str(path), "--gx", gx_url, "--duration", "500ms"]) == 2
     assert "--force" in capsys.readouterr().err and path.read_text() == "precious"
-    assert main(["record", str(path), "--gx", gx_url, "--duration", "1s", "--force"]) == 0
+    assert main(["record", str(path), "--gx", gx_url, "--duration", "500ms", "--force"]) == 0
     assert played(path)
 
 
@@ -115,7 +115,7 @@ def test_an_outage_is_in_the_recording(
     patience = Options(refused_offline_s=0.5, services_every_s=1.0)
     monkeypatch.setattr(record, "Options", lambda timeout_s: patience._replace(timeout_s=timeout_s))
     path = tmp_path / "gx.jsonl"
-    gx.later(1.0, lambda: gx.down(1.5))
+    once(lambda: path.exists() and len(path.read_bytes().splitlines()) > 15, lambda: gx.down(1.2))
     assert main(["record", str(path), "--gx", gx_url, "--every", "1s", "--duration", "5s"]) == 0
     error = capsys.readouterr().err
     assert "cannot connect" in error and "not answered" in error
@@ -141,7 +141,7 @@ def test_a_signal_ends_it_with_a_whole_file(name: str, number: signal.Signals, g
 
 def test_standard_output_is_a_file_too(gx_url: str) -> None:
     """`record -` writes lines and nothing else to standard output."""
-    command = [sys.executable, "-m", "bridge", "record", "-", "--gx", gx_url, "--duration", "1s"]
+    command = [sys.executable, "-m", "bridge", "record", "-", "--gx", gx_url, "--duration", "500ms"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert done.returncode == 0
     assert all(isinstance(json.loads(line), dict) for line in done.stdout.splitlines())
@@ -153,7 +153,7 @@ def test_a_full_disk_is_told(gx_url: str, capsys: pytest.CaptureFixture[str]) ->
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("there is no /dev/full here")
-    assert main(["record", str(full), "--gx", gx_url, "--duration", "1s", "--force"]) == 1
+    assert main(["record", str(full), "--gx", gx_url, "--duration", "500ms", "--force"]) == 1
     assert "writing failed: No space left" in capsys.readouterr().err
 
 

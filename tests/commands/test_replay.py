@@ -18,6 +18,7 @@ from bridge.files.paths import schemas_directory
 from bridge.model import Page
 from bridge.simulator.simulator import Simulator
 from bridge.sources.recording import Encoder
+from tests.commands.conftest import once
 
 pytestmark = pytest.mark.usefixtures("environment")
 BATTERY = "com.victronenergy.battery.ttyO1"
@@ -59,9 +60,10 @@ AGED = """\
 """
 
 
-@pytest.fixture
-def pack(tmp_path: Path) -> str:
-    path = tmp_path / "own.yaml"
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One file for all tests, so that it is compiled once."""
+    path = tmp_path_factory.mktemp("rules") / "own.yaml"
     path.write_text(PACK)
     return str(path)
 
@@ -158,12 +160,14 @@ def test_a_silent_gx_and_a_lost_device_are_replayed(
     ]
 
 
-def test_a_long_silence_is_lived_through(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_silence_is_lived_through(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Three hours without a line are walked from clock to clock, as the bridge would have, not jumped over."""
-    with open(pack, "a") as file:
-        file.write(AGED)
+    pack = tmp_path / "aged.yaml"
+    pack.write_text(PACK + AGED)
     recording = Recording().services(0, BATTERY).battery(0, 50).services(3 * 3600, BATTERY)
-    assert told(replayed(capsys, recording.save(tmp_path / "r"), "--rules", pack)) == [("10:10", "firing", "own_age")]
+    assert told(replayed(capsys, recording.save(tmp_path / "r"), "--rules", str(pack))) == [
+        ("10:10", "firing", "own_age")
+    ]
 
 
 def test_the_text_has_a_line_per_event_and_a_summary(
@@ -272,9 +276,12 @@ def test_what_was_recorded_can_be_replayed(
 ) -> None:
     """A recording of the simulator, with an alarm in it, gives the alert of the program's own rules."""
     vebus = next(name for name in gx.store.names() if ".vebus." in name)
-    gx.later(1.0, lambda: gx.set(vebus, "/Alarms/GridLost", 2))
-    path = tmp_path / "gx.jsonl.gz"
-    assert main(["record", str(path), "--gx", gx_url, "--duration", "4s", "--every", "1s"]) == 0
+    path = tmp_path / "gx.jsonl"
+    once(
+        lambda: path.exists() and f'"service":"{vebus}"' in path.read_text(),
+        lambda: gx.set(vebus, "/Alarms/GridLost", 2),
+    )
+    assert main(["record", str(path), "--gx", gx_url, "--duration", "2500ms", "--every", "500ms"]) == 0
     capsys.readouterr()
     document = replayed(capsys, str(path), "--points", "vebus.*.alarms.grid_lost")
     assert [one["payload"] for one in document["points"]] == ["ok", "alarm"]
