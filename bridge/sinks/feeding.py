@@ -87,6 +87,7 @@ class Feeder:
             return False
         self._feed_births(connection)
         self._feed_events(connection)
+        connection.flush()  # somebody waits for these; what follows may take as long as they took
         self._feed_answers(connection)
         self._feed_certain(connection)
         connection.flush()
