@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bridge.commands.demo_broker import start_broker
+from bridge.commands.demo_broker import DemoBroker, start_broker
 from bridge.commands.demo_screen import LineScreen, Screen, TerminalScreen
 from bridge.errors import SinkError
 from bridge.simulator.simulator import Simulator
@@ -36,7 +36,7 @@ SITE = "demo"
 CONFIG = """\
 site: demo
 gx: http://127.0.0.1:{gx_port}
-broker: {{host: 127.0.0.1, port: {broker_port}}}
+broker: {{host: 127.0.0.1, port: {broker_port}, protocol: {protocol}}}
 poll: {{tiers: {{critical: 2s, extended: 4s, health: 10s}}}}
 state: {state}
 log: {{level: warning}}
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         gx.announce = screen.announce
         gx_port = gx.start()
         broker = start_broker(directory, stack)
-        bridge = _start_bridge(directory, gx_port, broker.port, stack)
+        bridge = _start_bridge(directory, gx_port, broker, stack)
         screen.intro(f"http://127.0.0.1:{gx_port}", broker.name, broker.port)
         client = _subscribe(broker.port, screen, stack)
         until = time.monotonic() + args.duration if args.duration else float("inf")
@@ -85,9 +85,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _start_bridge(directory: Path, gx_port: int, broker_port: int, stack: ExitStack) -> subprocess.Popen[bytes]:
+def _start_bridge(directory: Path, gx_port: int, broker: DemoBroker, stack: ExitStack) -> subprocess.Popen[bytes]:
     config = directory / "config.yaml"
-    config.write_text(CONFIG.format(gx_port=gx_port, broker_port=broker_port, state=directory / "state"))
+    places = {"gx_port": gx_port, "broker_port": broker.port, "state": directory / "state"}
+    config.write_text(CONFIG.format(**places, protocol=broker.protocol))
     log = stack.enter_context(open(directory / "bridge.log", "wb"))
     command = [sys.executable, "-m", "bridge", "run", "--config", str(config)]
     process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603 - our own program

@@ -25,6 +25,7 @@ class DemoBroker(NamedTuple):
 
     name: str
     port: int
+    protocol: str  # for broker.protocol
 
 
 def start_broker(directory: Path, stack: ExitStack) -> DemoBroker:
@@ -38,9 +39,10 @@ def start_broker(directory: Path, stack: ExitStack) -> DemoBroker:
     if mosquitto:
         config = directory / "mosquitto.conf"
         config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-        name, command = "mosquitto", [mosquitto, "-c", str(config)]
+        name, protocol, command = "mosquitto", "auto", [mosquitto, "-c", str(config)]
     elif importlib.util.find_spec("amqtt"):
-        name, command = "amqtt (embedded, demo only)", [sys.executable, "-m", "bridge.commands.demo_broker", str(port)]
+        name, protocol = "amqtt (embedded, demo only)", '"3.1.1"'
+        command = [sys.executable, "-m", "bridge.commands.demo_broker", str(port)]
     else:
         raise SinkError(
             "the demo needs a broker: install mosquitto (Debian: apt install mosquitto) "
@@ -50,7 +52,7 @@ def start_broker(directory: Path, stack: ExitStack) -> DemoBroker:
     process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603 - see above
     stack.callback(process.wait)
     stack.callback(process.kill)
-    return DemoBroker(name, port)
+    return DemoBroker(name, port, protocol)
 
 
 def _free_port() -> int:

@@ -49,7 +49,7 @@ class End(Enum):
     TLS = "tls"
     LOGIN = "login"  # refused, and will be until somebody changes something
     VERSION = "version"  # this protocol version is not spoken
-    CLOSED_EARLY = "closed early"  # after the login was sent, before it was answered
+    CLOSED_EARLY = "closed early"  # or silent, after the login was sent and before it was answered
     REFUSED = "refused"  # any other answer to the login
     TAKEN_OVER = "taken over"  # another client uses the same id
     CLOSED = "closed"  # by the broker, once connected

@@ -151,7 +151,11 @@ class Connection:
         patience_s = 2.0 * self._options.keepalive_s
         if self.limits is None:
             if now - self._opened_at > self._options.connect_timeout_s:
-                self._end(End.LOST, f"{self._options.host} takes connections but does not answer: is it an MQTT port?")
+                # Some brokers without version 5 just fall silent when they meet it.
+                self._end(
+                    End.CLOSED_EARLY,
+                    f"{self._options.host} takes connections but does not answer: is it an MQTT port?",
+                )
             return
         oldest = next(iter(self._flights.values()), None)
         if oldest is not None and now - oldest.sent_at > patience_s:
