@@ -104,16 +104,18 @@ class Bench:
             name = "a socket that swallows everything (mosquitto is not installed): no MQTT 5 figures"
         else:
             config = self.directory / "mosquitto.conf"
-            config.write_text(f"listener {self.broker_port} 127.0.0.1\nallow_anonymous true\nlog_type error\n")
+            # The broker's own Nagle would hold back messages to the subscriber, which is not what is measured.
+            lines = (f"listener {self.broker_port} 127.0.0.1", "allow_anonymous true", "set_tcp_nodelay true")
+            config.write_text("\n".join((*lines, "log_type error", "")))
             self.spawn([MOSQUITTO, "-c", str(config)], stderr=subprocess.DEVNULL)
             name = "mosquitto"
         wait_for_port(self.broker_port)
         return name
 
-    def start_gx(self, workload: Workload, seed: int, sites: int = 1, first: int = 0, **more: Any) -> list[int]:
+    def start_gx(self, workload: Workload, seed: int, sites: int = 1, **more: Any) -> list[int]:
         """Start one process that stands in for `sites` GXs; return their ports."""
         self._jobs += 1
-        job = {"seed": seed, "sites": sites, "first": first, "services": workload.services, **more}
+        job = {"seed": seed, "sites": sites, "services": workload.services, **more}
         path = self.write(f"gx{self._jobs}.json", job)
         process = self._spawn_module(
             "benchmarks.stand_in", str(path), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -154,8 +156,14 @@ class Bench:
         packs: list[str] | None = None,
         pack: dict[str, Any] | None = None,
     ) -> Path:
-        """Write a config of the bridge for these GXs with the workload's rules (or `pack`), and return its file."""
-        rules = self.write("bench.pack.yaml" if pack is None else f"{name}.pack.yaml", pack or pack_of(workload.rules))
+        """Write a config of the bridge for these GXs, and return its file.
+
+        Args:
+            packs: names of packs that come with the program.
+            pack: a rule pack as its document; by default the workload's.
+        """
+        pack = pack_of(workload.rules) if pack is None else pack
+        rules = [self.write(f"{name}.pack.yaml", pack).name] if pack else []
         tiers = dict.fromkeys(("critical", "extended", "health", "static"), every_s)
         names = [SITE] if len(gx_ports) == 1 else [f"{SITE}{number:03}" for number in range(len(gx_ports))]
         return self.write(
@@ -164,7 +172,7 @@ class Bench:
                 "sites": [{"site": site, "gx": f"http://127.0.0.1:{port}"} for site, port in zip(names, gx_ports)],
                 "broker": {"host": "127.0.0.1", "port": self.broker_port},
                 "poll": {"tiers": tiers},
-                "rules": {"packs": packs or [], "files": [rules.name]},
+                "rules": {"packs": packs or [], "files": rules},
             },
         )
 

@@ -6,7 +6,7 @@ is {"seed", "sites", "services": {name: [values]}, "stamps": {path: what}}; the 
 
 A stamp is a value made when it is read, in whole microseconds of the monotonic clock, which all processes share:
 `served`: when this page was made; `changed`: when the GX last had a new value (some time between two reads);
-`flag:n`: 0 for n reads, 1 for n reads, and so on.
+`reads`: the number of this page.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Service:
                 self._changed_us = self._next_change_us
                 self._next_change_us += int(self._chance.uniform(0.5, 4.0) * 1e6)
             return self._changed_us
-        return self._reads // int(what.partition(":")[2]) % 2
+        return self._reads
 
 
 def _now_us() -> int:
@@ -128,7 +128,7 @@ def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as stream:
         job = json.load(stream)
     selector = selectors.DefaultSelector()
-    sites = [Gx(job, number) for number in range(job.get("first", 0), job.get("first", 0) + job.get("sites", 1))]
+    sites = [Gx(job, number) for number in range(job["sites"])]
     for gx in sites:
         selector.register(gx.listener, selectors.EVENT_READ, gx)
     print(json.dumps([gx.listener.getsockname()[1] for gx in sites]), flush=True)
