@@ -182,6 +182,13 @@ def test_a_broker_that_cannot_speak_5_is_spoken_to_in_3(answers):
         assert fake.versions.count(5) <= 2
 
 
+def test_a_broker_that_falls_silent_at_version_5_is_asked_in_3_1_1():
+    """Two logins without any answer are taken for a broker that does not know version 5."""
+    with FakeBroker({5: None, 4: CONNACK_3}) as fake, running(fake.port, connect_timeout_s=0.3) as sink:
+        wait_until(lambda: sink.health()["connected"])
+        assert fake.versions == [5, 5, 4]
+
+
 def test_protocol_5_only_never_falls_back():
     """With protocol "5" a broker that refuses it is an error, not a reason for 3.1.1."""
     with FakeBroker({5: UNSUPPORTED_VERSION_5}) as fake, running(fake.port, protocol="5") as sink:
