@@ -30,6 +30,12 @@ class Written(NamedTuple):
     fields: Fields
     each: str | None
 
+    @property
+    def point(self) -> str:
+        """The topic name of a record, below its device or the site."""
+        own = self.name.removeprefix(f"{self.each}.") if self.each else self.name
+        return own.replace(".", "/")
+
 
 def mentioned(written: Written, records: Collection[str]) -> list[str]:
     """Return the records that a record's expression names, in the order of writing."""
@@ -48,18 +54,16 @@ def _names(tree: Tree) -> list[str]:
 def build_record(written: Written, scope: Scope) -> Derived | None:
     """Return the derived point of a record, or None when something is wrong with it."""
     fields = written.fields
-    head, _, rest = written.name.partition(".")
     if written.each == "*":
         fields.fault("each", "a record belongs to one class or to the site, not to every device")
-    if written.each and head != written.each:
+    if written.each and not written.name.startswith(f"{written.each}."):
         fields.fault("record", f"with `each: {written.each}` the name begins with {written.each}.")
-    name = (rest if written.each else written.name).replace(".", "/")
     unit = fields.text("unit")
     precision = fields.whole("precision", 2, MAX_DIGITS)
     formula = fields.tried("expr", lambda: resolve(fields.text("expr"), scope))
     if formula is None or not fields.is_sound:
         return None
-    return Derived(name, written.each, formula, None, unit, precision)
+    return Derived(written.point, written.each, formula, None, unit, precision)
 
 
 def build_alert(written: Written, scope: Scope, order: int, orders: Mapping[str, int]) -> Rule | None:

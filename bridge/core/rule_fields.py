@@ -25,6 +25,7 @@ ALERT_KEYS = (
 )
 SEVERITIES = ("info", "warning", "critical")
 ON_UNKNOWN = ("hold", "clear", "fire")
+MAX_COLUMN = 120  # a text beyond it was folded from several lines, and the place in it is none in the file
 MAX_DURATION_S = 366 * 86400.0
 _ALERT_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _RECORD_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}(\.[a-z0-9_]{1,64}){1,8}", re.ASCII)
@@ -59,7 +60,7 @@ class Faults:
             inside: the mistake in an expression, whose place is added to that of its value.
         """
         line, column = (_find(pack.keys, path) if at_key else None) or _nearest_mark(pack, path)
-        if inside is not None and line:
+        if inside is not None and line and inside.column <= MAX_COLUMN:
             column = column + inside.column - 1 if inside.line == 1 else inside.column
             line += inside.line - 1
         self.errors.append(ConfigError(_name_of(pack.data, path) + message, pack.file, line, column))
@@ -86,7 +87,7 @@ def _name_of(data: Any, path: Path) -> str:
         rule = data["rules"][path[1]]
         name = rule.get("alert") or rule.get("record") or f"number {int(path[1]) + 1}"
     except (TypeError, KeyError, IndexError, AttributeError):
-        name = f"number {path[1]}"
+        name = f"number {int(path[1]) + 1}"
     return f'rule "{name}": '
 
 

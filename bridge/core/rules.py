@@ -15,7 +15,7 @@ from bridge.core.derived import DerivedRule
 from bridge.core.formula import Derived, Formula, Input, Scope, walk
 from bridge.core.nearest import nearest
 from bridge.core.parser import duration_s
-from bridge.core.points import Known, PointIndex
+from bridge.core.points import ANY, Known, PointIndex
 from bridge.core.rule_build import Written, build_alert, build_record, mentioned
 from bridge.core.rule_fields import ALERT_KEYS, PACK_KEYS, RECORD_KEYS, Faults, Fields, Pack
 from bridge.core.spans import every_s
@@ -189,13 +189,15 @@ class _Compiler:
 
     def resolve(self) -> None:
         """Resolve records before what reads them, then the alerts."""
-        for name in self._in_order():
+        sound = self._in_order()
+        for written in self._records.values():
+            self._register(written, Known(written.point, "", ANY))  # so that one mistake gives one message
+        for name in sound:
             written = self._records[name]
             record = build_record(written, self._scope(written))
             if record is not None:
                 self._add(record)
-                known = Known(record.name, record.unit, record.formula.root.type)
-                self._register(written, known)
+                self._replace(written, Known(record.name, record.unit, record.formula.root.type))
         orders = {name: order for order, name in enumerate(self._alerts)}
         for order, written in enumerate(self._alerts.values()):
             rule = build_alert(written, self._scope(written), order, orders)
@@ -208,15 +210,18 @@ class _Compiler:
         return Scope(self.points, written.each, self._params[written.pack], self._profile, self._add)
 
     def _register(self, written: Written, known: Known) -> None:
-        """Make a record known to what reads it."""
-        if written.each:
-            if self.points.of_class(written.each, known.name):
-                written.fields.fault("record", f"{written.name} is a point of the catalogue already; rename the record")
-            self.points.add_to_class(written.each, known)
-            return
-        if self.points.site(known.name):
+        """Make a record's name known; what the catalogue calls so already cannot be a record."""
+        kind = written.each
+        if (self.points.of_class(kind, known.name) if kind else self.points.site(known.name)) is not None:
             written.fields.fault("record", f"{written.name} is a point of the catalogue already; rename the record")
-        self.points.add_site(known)
+            return
+        self._replace(written, known)
+
+    def _replace(self, written: Written, known: Known) -> None:
+        if written.each:
+            self.points.add_to_class(written.each, known)
+        else:
+            self.points.add_site(known)
 
     def _in_order(self) -> list[str]:
         """Return the records, each after those it reads; cycles are noted and left out."""
