@@ -87,7 +87,10 @@ class Assembly:
         )
 
 
-def broker_options(broker: Broker, name: str) -> BrokerOptions:
+TOPICS_PER_SITE = 10_000  # a large GX has about 3,000; beyond this something invents names
+
+
+def broker_options(broker: Broker, name: str, sites: int) -> BrokerOptions:
     """Return the broker as the MQTT sink wants it; `name` is the client id."""
     trust = broker.tls
     tls = TlsOptions(trust.ca, trust.cert, trust.key, trust.is_insecure) if trust else None
@@ -100,6 +103,7 @@ def broker_options(broker: Broker, name: str) -> BrokerOptions:
         tls=tls,
         protocol=broker.protocol,
         keepalive_s=broker.keepalive_s,
+        max_topics=TOPICS_PER_SITE * sites,
     )
 
 
@@ -119,7 +123,7 @@ def bridge_parts(settings: Settings, compiled: Compiled, clock: SteadyClock) -> 
     if errors:
         raise ConfigErrors(list({str(error): error for error in errors}.values()))
     name = settings.broker.client_id or client_id(settings.state_directory)
-    options = broker_options(settings.broker, name)
+    options = broker_options(settings.broker, name, len(sites))
 
     def open_sink(will: Message, births: Callable[[], Sequence[Message]], now: Callable[[], float]) -> MqttSink:
         return MqttSink(options, will, births, now)

@@ -26,7 +26,7 @@ _LIMIT = 2**64  # no quantity on a GX is larger; D-Bus integers end there
 _TRUE_TEXTS = {"1": True, "0": False, "true": True, "false": False}
 _SECRET_VALUE = re.compile(r"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}|[0-9a-f]{32,}", re.IGNORECASE)
 SECRET_KEY = re.compile(
-    r"passw|passphrase|secret|token|key|^pin|pincode|ssid|^mac|mac$|macaddr|hwaddr|imei|imsi|iccid|psk|credential",
+    r"passw|passphrase|secret|token|key|^pin|pincode|ssid|^mac|mac$|macaddr|hwaddr|^imei|imei$|imsi|iccid|psk|credential",
     re.IGNORECASE,
 )
 

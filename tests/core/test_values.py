@@ -138,6 +138,8 @@ def test_json_loses_what_looks_secret() -> None:
         ("MachineType", "x", True),
         ("Settings/SystemSetup/MaxChargeCurrent", 5, False),
         ("HasAcPassthroughSupport", 1, False),
+        ("History/TimeInBulk", 5, False),
+        ("Imei", "35", True),
     ],
 )
 def test_secrets_are_recognized_by_name_and_by_value(path: str, raw: Any, is_secret: bool) -> None:
