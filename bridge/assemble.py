@@ -90,7 +90,7 @@ class Assembly:
 TOPICS_PER_SITE = 10_000  # a large GX has about 3,000; beyond this something invents names
 
 
-def broker_options(broker: Broker, name: str, sites: int) -> BrokerOptions:
+def broker_options(broker: Broker, name: str, sites: int = 1) -> BrokerOptions:
     """Return the broker as the MQTT sink wants it; `name` is the client id."""
     trust = broker.tls
     tls = TlsOptions(trust.ca, trust.cert, trust.key, trust.is_insecure) if trust else None

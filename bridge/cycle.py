@@ -176,9 +176,10 @@ class Cycle:
         had, self._has_transition = self._has_transition, False
         return had
 
-    def set_wall_offset(self, offset_s: float) -> None:
+    def set_wall_offset(self, offset_s: float, utc_offset_s: float) -> None:
+        """Say how far the wall clock is from the steady clock, and local time from UTC."""
         with self._lock:
-            self.engine.set_wall_offset(offset_s)
+            self.engine.set_wall_offset(offset_s, utc_offset_s)
 
     def health(self) -> Mapping[str, Any]:
         return {
