@@ -43,7 +43,10 @@ def measure(seed: int, blocks: int, cycles: int, has_typical: bool) -> int:
             f"{name:10}{1000 * median(costs[name]):14.2f}{ratio:9.2f}{last['rss_mb']:8.1f}{rate:16.1f}"
             f"{last['firing']:8}{last['resolved']:10}"
         )
-    last = rounds[-1]["ours"]
+    last, least = rounds[-1]["ours"], rounds[-1]["limit"]
+    print("\nfiring and resolved: events of the threshold rules; averages are weighted by time in ours only")
+    if any(last[word] != least[word] for word in ("firing", "resolved")):
+        print("THE VARIANTS DISAGREE about thresholds: they did not do the same work")
     if last["dropped"] or last["errors"]:
         print(f"ours dropped {last['dropped']} messages and met {last['errors']} errors of the GX")
     print()

@@ -46,7 +46,7 @@ class Limit:
             self._last[service] = values
         for number, is_true in self._evaluate(self._values):
             word = "firing" if is_true else "resolved"
-            self.counts[word] += 1
+            self.counts[word] += not self._rules[number].window
             document = {"alert": self._rules[number].alert, "event": word}
             packets.append(by_hand.packet(self._alerts, json.dumps(document).encode(), b"\x30"))
         self.counts["messages"] += len(packets)

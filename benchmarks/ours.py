@@ -85,7 +85,7 @@ class Ours:
 
 
 class _CountingEngine(Engine):
-    """The engine, and how many events of each kind it made."""
+    """The engine, and how many events of each kind its thresholds made."""
 
     def __init__(self, site: str, program: Any) -> None:
         super().__init__(site, program)
@@ -94,7 +94,8 @@ class _CountingEngine(Engine):
     def step(self, now: float, samples: Any, reads: Any) -> Any:
         events = super().step(now, samples, reads)
         for event in events:
-            self.events[event.event] = self.events.get(event.event, 0) + 1
+            if event.alert.startswith("threshold"):
+                self.events[event.event] = self.events.get(event.event, 0) + 1
         return events
 
 

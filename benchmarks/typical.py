@@ -42,7 +42,7 @@ class Typical:
             self._last[service] = values
         for number, is_true in self._evaluate(self._values):
             word = "firing" if is_true else "resolved"
-            self.counts[word] += 1
+            self.counts[word] += not self._rules[number].window
             document = {"alert": self._rules[number].alert, "event": word}
             self._publish(f"{BASE}/{SITE}/alerts", json.dumps(document), False)
 

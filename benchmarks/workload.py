@@ -165,8 +165,8 @@ def _levels(name: str) -> list[str]:
 
 
 def _limit(value: Value, operator: str, chance: random.Random) -> float:
-    """Return a limit half a step off the grid, some way from the start: it is crossed now and then."""
-    distance = (chance.randrange(8, 30) + 0.5) * value.step
+    """Return a limit half a step off the grid and so far from the start that an alert fires every some ten cycles."""
+    distance = (chance.randrange(20, 50) + 0.5) * value.step
     return round(value.origin + (distance if operator == ">" else -distance), 6)
 
 
