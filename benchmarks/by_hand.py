@@ -18,8 +18,8 @@ Evaluate = Callable[[dict[str, float]], list[tuple[int, bool]]]
 def compile_rules(rules: list[Rule]) -> Evaluate:
     """Return one function that evaluates all rules once and returns which of them (number) began or ceased to hold.
 
-    A threshold holds when its condition was true for `FOR_TICKS` ticks after the first, a window when it has been
-    filled to 80 %, as in the bridge.
+    A threshold holds when its condition was true for `FOR_TICKS` ticks in a row, a window when it has been filled to
+    80 %, as in the bridge.
     """
     lines = ["def evaluate(v):", " out = []"]
     for number, rule in enumerate(rules):
@@ -33,9 +33,9 @@ def compile_rules(rules: list[Rule]) -> Evaluate:
         lines += [
             f" if {ready}{condition}:",
             f"  held[{number}] += 1",
-            f"  if held[{number}] == {FOR_TICKS + 1}: out.append(({number}, True))",
+            f"  if held[{number}] == {FOR_TICKS}: out.append(({number}, True))",
             f" elif held[{number}]:",
-            f"  if held[{number}] > {FOR_TICKS}: out.append(({number}, False))",
+            f"  if held[{number}] >= {FOR_TICKS}: out.append(({number}, False))",
             f"  held[{number}] = 0",
         ]
     lines.append(" return out")

@@ -46,7 +46,7 @@ def measure(seed: int, blocks: int, cycles: int, has_typical: bool) -> int:
     last, least = rounds[-1]["ours"], rounds[-1]["limit"]
     print("\nfiring and resolved: events of the threshold rules; averages are weighted by time in ours only")
     if any(last[word] != least[word] for word in ("firing", "resolved")):
-        print("THE VARIANTS DISAGREE about thresholds: they did not do the same work")
+        print("ours and the limit disagree: an alert that fired five times within an hour counts as flapping in ours")
     if last["dropped"] or last["errors"]:
         print(f"ours dropped {last['dropped']} messages and met {last['errors']} errors of the GX")
     print()

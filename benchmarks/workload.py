@@ -182,7 +182,7 @@ def _written(rule: Rule) -> dict[str, Any]:
     return {
         "alert": rule.alert,
         "expr": " and ".join(f"{shape.format(dotted(name))} {sign} {limit!r}" for name, sign, limit in tests),
-        "for": f"{FOR_TICKS * TICK_S:.0f}s",
+        "for": f"{1000 * (FOR_TICKS - 0.5) * TICK_S:.0f}ms",  # over between two ticks, so that no two things coincide
         "severity": "warning",
         "summary": f"{rule.alert} holds",
         "description": "A rule of the benchmark.",
