@@ -106,7 +106,7 @@ class AlertState:
         self.is_idle = True  # inactive: as long as its truth stays, there is nothing to do
         self.is_loud = False  # it sees every value of its slots
         self.slots: tuple[int, ...] = ()
-        self.truth: bool | None = None
+        self.truth: bool | None = False
         self.test: Bound = _unbound
         self.is_clear: Bound | None = None
         self.read_value: Bound | None = None

@@ -16,7 +16,7 @@ from functools import partial
 from types import CodeType, FunctionType
 from typing import Any
 
-from bridge.core.formula import Expr, Formula, limits
+from bridge.core.formula import Expr, Formula, canonical, limits
 from bridge.core.points import TRUTH
 from bridge.core.semantics import clamp, hour, month, over_devices, power, weekday
 
@@ -50,11 +50,12 @@ _CLOCKS = {"now": f"v[{NOW}] + v[{WALL}]", **{name: f"{name}({_LOCAL_TIME})" for
 class Code:
     """A formula and, from its first use on, the function that binds it."""
 
-    __slots__ = ("_make", "_texts", "formula", "limits")
+    __slots__ = ("_make", "_texts", "canonical", "formula", "limits")
 
     def __init__(self, formula: Formula) -> None:
         self.formula = formula
         self.limits = limits(formula)
+        self.canonical = canonical(formula.root, formula)
         self._make: Callable[..., Bound] | None = None
         self._texts: tuple[str, ...] = ()
 

@@ -21,7 +21,7 @@ from bridge.core.compile import HOSTILE, LOCAL, WALL, Bound, Code
 from bridge.core.derived import DerivedRule, DerivedState
 from bridge.core.formula import Formula, Input
 from bridge.core.groups import DeviceState, Group, has_inputs
-from bridge.core.memory import dump_engine, load_engine
+from bridge.core.memory import dump_engine, is_state, load_engine
 from bridge.core.rules import Program
 from bridge.core.slots import Reader
 from bridge.core.store import Store
@@ -113,7 +113,7 @@ class Engine:
                 moved.append(alert)
         if moved:
             self.announcer.settle(moved, now)
-        for alert in rung:
+        for alert in sorted(rung, key=lambda one: one.order):
             self.announcer.ring(alert, now)
         if has_silences_due:
             self.announcer.apply_silences(now)
@@ -391,14 +391,19 @@ class Engine:
         What the rules no longer know is dropped. After a gap of more than three poll intervals, or when the clock
         went backwards, the clocks of `for` and `keep_firing_for` begin anew.
         """
+        if not is_state(state):
+            return
+        self._heap.clear()
         load_engine(state, now, self.store, self.announcer, self.alert_states, self.derived_states)
         self._now = now
         self.store.values[0] = now
+        for ticker in self._tickers.values():
+            ticker.due = ticker.next_after(now)
+            self._push(ticker.due, ticker)
+        self._push(now, None)  # what is new is evaluated now, not when the next clock happens to be due
         for silence in self.announcer.silences.values():
             self._push(silence.until, None)
         self._follow_up(self.alert_states.values())
-        self.store.dirty.update(self.alert_states.values())
-        self.store.dirty_derived.update(self.derived_states.values())
 
 
 def _needs(one: Any) -> tuple[Input, ...]:

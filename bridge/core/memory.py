@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Any
+from zlib import crc32
 
 from bridge.core.alerts import AlertState
 from bridge.core.announce import Announcer, Silence
@@ -39,8 +40,14 @@ def dump_engine(
         "silences": [list(silence) for silence in announcer.silences.values()],
         "store": store.dump(),
         "alerts": {key: _dump_alert(alert) for key, alert in alerts.items() if _has_memory(alert)},
-        "series": {key: one.series.dump() for key, one in derived.items() if one.series is not None},
+        "derived": {key: _dump_derived(one, store) for key, one in derived.items()},
+        "known": {key: _fingerprint(alert) for key, alert in alerts.items()},
     }
+
+
+def is_state(state: Mapping[str, Any]) -> bool:
+    """Tell whether a state is one of ours, of an engine that has been running."""
+    return state.get("version") == VERSION and time_in(state["at"]) > -inf
 
 
 def load_engine(
@@ -52,8 +59,6 @@ def load_engine(
     derived: Mapping[str, DerivedState],
 ) -> None:
     """Take over a state, as far as the rules of today know it."""
-    if state.get("version") != VERSION:
-        return
     at = time_in(state["at"])
     shift_s = now - at if now < at else 0.0
     announcer.seq = int(state["seq"])
@@ -63,18 +68,43 @@ def load_engine(
     store.values[0] = now
     store.load(state["store"], shift_s)
     gap_s = inf if shift_s else now - at
-    for key, kept in state["alerts"].items():
-        alert = alerts.get(key)
-        if alert is not None:
+    for key, alert in alerts.items():
+        kept = state["alerts"].get(key)
+        if kept is not None:
             _load_alert(alert, kept, shift_s)
             if gap_s > _patience_s(_sources(alert, store), store):
                 alert.clock.restart(now)
-    for key, kept in state["series"].items():
+        if state["known"].get(key) == _fingerprint(alert):
+            store.dirty.discard(alert)  # it was evaluated with these values already
+    for key, kept in state["derived"].items():
         one = derived.get(key)
-        if one is not None and one.series is not None:
-            one.series.load(kept, shift_s)
-            if gap_s > _patience_s(one.sources, store):
+        if one is not None and _load_derived(one, kept, store, shift_s):
+            store.dirty_derived.discard(one)
+            if one.series is not None and gap_s > _patience_s(one.sources, store):
                 one.series.pause()
+
+
+def _fingerprint(alert: AlertState) -> int:
+    """Return a number that changes when what the rule looks at changes, such as a param."""
+    rule = alert.rule
+    texts = [code.canonical for code in (rule.expr, rule.clear, rule.value) if code is not None]
+    return crc32(repr((texts, rule.for_s, rule.keep_s, rule.on_unknown)).encode())
+
+
+def _dump_derived(one: DerivedState, store: Store) -> list[Any]:
+    memory = one.series.dump() if one.series is not None else None
+    return [one.rule.code.canonical, store.raw[one.slot], store.is_stale[one.slot], memory]
+
+
+def _load_derived(one: DerivedState, kept: list[Any], store: Store, shift_s: float) -> bool:
+    text, value, is_stale, memory = kept
+    if text != one.rule.code.canonical:
+        return False
+    store.raw[one.slot] = store.values[one.slot] = value
+    store.is_stale[one.slot] = is_stale
+    if one.series is not None:
+        one.series.load(memory, shift_s)
+    return True
 
 
 def _sources(alert: AlertState, store: Store) -> list[int]:

@@ -28,6 +28,7 @@ from bridge.core.groups import (
 from bridge.core.slots import FIRST_SLOT, PRESENCE, SINK, Reader, Slots
 from bridge.model import Device, Point, Read, Sample
 
+TIMELESS = ("/custom_name", "/product_name", "/online")  # a device that is gone is still called what it was
 MAX_DEVICES = 1000  # per site; the largest known has about 60. Beyond it devices are not watched.
 
 
@@ -115,7 +116,7 @@ class Store(Slots):
         group = self._group_of[slot]
         if isinstance(value, str):
             value = self._codes[slot].get(value, value)
-        elif value is None or value != value:  # no number is no value
+        elif value is None or not -inf < value < inf:  # an infinity, or what is no number, is no value
             value = None
             if group is not None and self.raw[slot] is not None:
                 self._good_at[slot] = group.before if group.has_read else before
@@ -211,6 +212,8 @@ class Store(Slots):
 
     def _join(self, slot: int, name: str, state: DeviceState | None) -> None:
         """Tie a slot to the group that its freshness comes from."""
+        if self.names[slot].endswith(TIMELESS):
+            return
         group = self._group(name)
         if state is not None and group not in state.groups:
             state.groups.append(group)
@@ -309,7 +312,7 @@ class Store(Slots):
         }
 
     def _is_kept(self, slot: int) -> bool:
-        return self._group_of[slot] is not None or self.names[slot].endswith("/online")
+        return self._group_of[slot] is not None or self.names[slot].endswith(TIMELESS)
 
     def load(self, state: Mapping[str, Any], shift_s: float) -> None:
         """Take over a dumped state, its times moved by `shift_s`."""
@@ -328,6 +331,9 @@ class Store(Slots):
                 self._on_device(one)
         for name, (value, at, good_at, group) in state["points"].items():
             self._load_point(name, value, (time_in(at) + shift_s, time_in(good_at) + shift_s), group)
+        for known in self.groups.values():
+            if known.slots and not known.flags & STALE and known.name not in ALWAYS_FRESH:
+                self._watch(known, self._fresh_at(known) + known.stale_after_s)
 
     def _load_point(self, name: str, value: Any, times: tuple[float, float], group: str | None) -> None:
         head, _, rest = name.partition("/")

@@ -110,9 +110,10 @@ class StateTopics:
     def forget(self, device: Device) -> list[Message]:
         """Return the messages that clear every state topic of a device, and forget that they were there."""
         names = [name for name, entry in self._entries.items() if entry.sample.point.device == device]
-        for group in {self._entries[name].sample.point.group for name in names}:
-            self._groups.pop(group, None)
-        return [_cleared(self._entries.pop(name).topic) for name in names]
+        gone = [self._entries.pop(name) for name in names]
+        for group in {entry.sample.point.group for entry in gone}:
+            self._groups[group] = [entry for entry in self._groups[group] if entry not in gone]
+        return [_cleared(entry.topic) for entry in gone]
 
     def _new_entry(self, point: Point) -> _Entry:
         deadbands = self._format.deadbands

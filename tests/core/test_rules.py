@@ -181,8 +181,8 @@ def test_a_threshold_needs_a_source(expr: str, needs: bool) -> None:
         {"pack": 1, "rules": 2},
         {"pack": "a", "rules": [None, 1, [], {"alert": []}, {"alert": None}]},
     ]
-    + [{"pack": "a", "rules": [{key: value for key in ALERT_KEYS}]} for value in (None, 1, [], {}, True, "x", 1e400)]
-    + [{"pack": "a", "rules": [{key: value for key in RECORD_KEYS}]} for value in (None, 1, [], {}, True, "x")],
+    + [{"pack": "a", "rules": [dict.fromkeys(ALERT_KEYS, value)]} for value in (None, 1, [], {}, True, "x", 1e400)]
+    + [{"pack": "a", "rules": [dict.fromkeys(RECORD_KEYS, value)]} for value in (None, 1, [], {}, True, "x")],
 )
 def test_no_data_raises_anything_but_config_errors(data: Any) -> None:
     """Whatever a file holds, the answer is a list of mistakes."""
