@@ -252,10 +252,11 @@ class Announcer:
         return any(self._fires_for(order, alert.device) for order in alert.rule.inhibited_by)
 
     def _fires_for(self, order: int, device: Device | None) -> bool:
-        """Tell whether a rule fires: for this device where the rule has it, else anywhere on the site."""
+        """Tell whether a rule fires: for this device if it is one of such devices, else anywhere on the site."""
         alerts = self.by_rule.get(order, ())
-        same = [alert for alert in alerts if alert.device == device] if device else []
-        return any(alert.is_firing for alert in same or alerts)
+        if device is not None and alerts and alerts[0].rule.each in ("*", device.kind):
+            return any(alert.is_firing for alert in alerts if alert.device == device)
+        return any(alert.is_firing for alert in alerts)
 
     # -- words ----------------------------------------------------------------------------------------------------
 

@@ -148,7 +148,8 @@ class Fields:
             self.fault(key, f"{key}: {value!r} is no duration; write 30s, 5m, 2h, 7d or 4w{advice}")
             return 0.0
         if not least_s <= seconds <= MAX_DURATION_S:
-            self.fault(key, f"{key}: {value} is too {'short' if seconds < least_s else 'long'}")
+            limit = f"short; {least_s:g}s is the least" if seconds < least_s else "long; 366d is the most"
+            self.fault(key, f"{key}: {value} is too {limit}")
             return 0.0
         return seconds
 
