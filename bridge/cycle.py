@@ -96,6 +96,8 @@ class Cycle:
         samples += self.engine.take_records()
         messages += [self._topics.alert_event(event, now) for event in events]
         messages += self._alert_states(now)
+        if reads:  # derived points were looked at again too, and are refreshed like those that they come from
+            reads.append(Read("rules", now, max(read.stale_after_s for read in reads)))
         messages += self._state_topics.messages(samples, reads)
         self._summary.update(samples)
         if self._is_summary_due(now):
