@@ -51,6 +51,7 @@ class Announcer:
         self.inhibits: dict[int, list[int]] = {}  # rule -> rules that it makes redundant
         self.events: list[Event] = []
         self.changed: dict[str, AlertState] = {}
+        self._announced: list[AlertState] = []
 
     def _wall(self, at: float) -> float:
         return at + float(self._store.values[WALL])
@@ -129,6 +130,7 @@ class Announcer:
         if alert.silenced or alert.inhibited or (alert.flapping and alert.flap_told):
             return
         alert.announced = True
+        self._announced.append(alert)
         alert.flap_told = alert.flapping
         alert.remind_at = now + alert.rule.repeat_s if alert.rule.repeat_s else inf
         self._say("firing", alert, now, "flapping: it comes and goes" if alert.flapping else "")
@@ -142,6 +144,11 @@ class Announcer:
         alert.escalated = False
         if alert.is_idle:
             alert.forget_value()
+
+    def take_announced(self) -> list[AlertState]:
+        """Return what was announced since the last call: its reminders are yet to be put on the agenda."""
+        announced, self._announced = self._announced, []
+        return announced
 
     # -- time -----------------------------------------------------------------------------------------------------
 

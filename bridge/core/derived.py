@@ -6,14 +6,15 @@ and then the alerts, so each is computed at most once per moment.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from bridge.core.alerts import as_shown
 from bridge.core.compile import Bound, Code
 from bridge.core.formula import Derived
 from bridge.core.points import TRUTH
+from bridge.core.ring import Series
 from bridge.core.spans import series
-from bridge.core.windows import Series
 from bridge.model import Device, Kind, Point, PointSpec, Sample, Tier
 
 _KINDS = {"truth": Kind.BOOL, "label": Kind.ENUM, "text": Kind.STRING}
@@ -50,7 +51,7 @@ class DerivedState:
     `source` is the slot that it is computed of when that is all there is to it, so that the engine need not ask.
     """
 
-    __slots__ = ("key", "level", "point", "read", "rule", "series", "slot", "source", "sources", "step")
+    __slots__ = ("key", "level", "point", "read", "rule", "series", "slot", "source", "sources", "step", "wake_at")
 
     def __init__(self, rule: DerivedRule, device: Device | None, slot: int) -> None:
         self.rule = rule
@@ -59,6 +60,7 @@ class DerivedState:
         self.key = f"{device.path}/{rule.derived.name}" if device else rule.derived.name
         self.read: Bound = _nothing
         self.source = 0
+        self.wake_at = -inf  # until then the passing of time alone cannot bring it to a limit
         self.sources: tuple[int, ...] = ()
         window = rule.derived.window
         self.series: Series | None = series(window) if window else None
@@ -73,6 +75,14 @@ class DerivedState:
         root = self.rule.derived.formula.root
         if root.op == "input" and root.type != TRUTH:
             self.source = sources[root.value]
+
+    def rest(self, value: float, now: float, low: float, high: float) -> None:
+        """Sleep for as long as the value surely stays between the limits that its readers know.
+
+        Only what is computed of one point by itself may: else time could change more than the window.
+        """
+        if self.source and self.series is not None:
+            self.wake_at = now + self.series.patience_s(value, low, high)
 
     def sample(self, value: Any, now: float) -> Sample | None:
         """Return the sample of a record; a function over time is nobody's business outside."""

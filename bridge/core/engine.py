@@ -11,10 +11,10 @@ Deterministic: equal inputs give equal events, with or without a dump and load b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from heapq import heappop, heappush
-from math import floor, inf
+from math import inf
 from typing import Any
 
+from bridge.core.agenda import Agenda, Ticker
 from bridge.core.alerts import AlertState, attempt
 from bridge.core.announce import Announcer
 from bridge.core.compile import HOSTILE, LOCAL, WALL, Bound, Code
@@ -31,21 +31,6 @@ from bridge.model import Alert, Device, Event, Read, Sample
 MAX_CATCH_UP_S = 3600.0  # of a longer pause only the last hour is computed clock by clock
 
 
-class Ticker:
-    """Everything that is computed every so many seconds because it asks for the time or has a window."""
-
-    __slots__ = ("alerts", "derived", "due", "every_s")
-
-    def __init__(self, every_s: float) -> None:
-        self.every_s = every_s
-        self.alerts: list[AlertState] = []
-        self.derived: list[DerivedState] = []
-        self.due = inf
-
-    def next_after(self, now: float) -> float:
-        return (floor(now / self.every_s) + 1) * self.every_s
-
-
 class Engine:
     """All rules of one site. One thread; no clock of its own.
 
@@ -59,15 +44,14 @@ class Engine:
         self._program = program
         self._now = -inf
         self._horizon = -inf
-        self._heap: list[tuple[float, int, Any]] = []
-        self._pushed = 0
-        self._tickers: dict[float, Ticker] = {}
+        self._agenda = Agenda()
         self._waiting: dict[Device, list[Any]] = {}  # rules that a device does not have the points for, yet
         self._records: dict[str, Sample] = {}
+        self._windows: dict[int, DerivedState] = {}  # by slot
         self.alert_states: dict[str, AlertState] = {}
         self.derived_states: dict[str, DerivedState] = {}
         self.counters = {"evaluations": 0, "events": 0}
-        self.store = Store(program.wanted, self._on_device, self._push)
+        self.store = Store(program.wanted, self._on_device, self._agenda.push)
         self.announcer = Announcer(site, self.store, self._value_for)
         for rule in program.rules:
             for order in rule.inhibited_by:
@@ -85,11 +69,12 @@ class Engine:
             samples: values that changed, the latest last.
             reads: groups that were read, changed or not.
         """
-        now = max(now, self._now)
-        heap = self._heap
+        if now < self._now:
+            now = self._now
+        agenda = self._agenda
         self._horizon = now - MAX_CATCH_UP_S
-        while heap and heap[0][0] < now and self._now > -inf:
-            self._advance(max(heap[0][0], self._now))
+        while agenda.first() < now and self._now > -inf:
+            self._advance(max(agenda.first(), self._now))
         self._now = self.store.values[0] = now
         if reads:
             self.store.read(reads)
@@ -106,7 +91,7 @@ class Engine:
         """Do everything that is due at `now`."""
         self._now = self.store.values[0] = now
         rung: list[AlertState] = []
-        has_silences_due = self._ring(now, rung) if self._heap and self._heap[0][0] <= now else False
+        has_silences_due = self._ring(now, rung) if self._agenda.first() <= now else False
         moved = self._evaluate(now)
         for alert in rung:
             if alert.ring(now):
@@ -117,33 +102,25 @@ class Engine:
             self.announcer.ring(alert, now)
         if has_silences_due:
             self.announcer.apply_silences(now)
-        if moved or rung:
-            self._follow_up((*moved, *rung))
+        if moved or rung or has_silences_due:
+            self._follow_up((*moved, *rung, *self.announcer.take_announced()))
 
     def _ring(self, now: float, rung: list[AlertState]) -> bool:
-        """Take what is due off the heap; alerts that are due are added to `rung`. Tell whether a silence is due."""
-        heap = self._heap
+        """Do what is due; alerts that are due are added to `rung`. Tell whether a silence is due."""
         has_silences_due = False
-        while heap and heap[0][0] <= now:
-            due, _, what = heappop(heap)
+        for what in self._agenda.due(now):
             if isinstance(what, AlertState):
-                if due == what.rung_at:
-                    what.rung_at = inf
-                    rung.append(what)
-            elif what is None:
+                what.rung_at = inf
+                rung.append(what)
+            elif isinstance(what, Ticker):
+                self.store.dirty.update(what.alerts)
+                self.store.dirty_derived.update([one for one in what.derived if one.wake_at <= now])
+                self._agenda.next_tick(what, max(now, self._horizon))
+            elif isinstance(what, Group):
+                self.store.ring(what, now)
+            else:
                 has_silences_due = True
-            elif due == what.due:
-                if isinstance(what, Ticker):
-                    self._tick(what, now)
-                else:
-                    self.store.ring(what, now)
         return has_silences_due
-
-    def _tick(self, ticker: Ticker, now: float) -> None:
-        self.store.dirty.update(ticker.alerts)
-        self.store.dirty_derived.update(ticker.derived)
-        ticker.due = ticker.next_after(max(now, self._horizon))
-        self._push(ticker.due, ticker)
 
     def _evaluate(self, now: float) -> list[AlertState]:
         """Compute what is dirty; return the alerts whose phase changed."""
@@ -181,7 +158,10 @@ class Engine:
                 value = None
             if value is not None and low[slot] < value < high[slot] and one.point is None:
                 raw[slot] = values[slot] = value
-            elif raw[slot] != value:
+                one.rest(value, now, low[slot], high[slot])
+                continue
+            one.wake_at = -inf
+            if raw[slot] != value:
                 store.put(slot, value, value is None and any(store.is_stale[source] for source in one.sources))
                 if one.point is not None:
                     self._records[one.key] = one.sample(value, now)
@@ -192,14 +172,13 @@ class Engine:
             if alert.is_loud is alert.is_idle:
                 alert.is_loud = not alert.is_idle
                 self.store.mind(alert.slots, alert.is_loud)
+                for slot in alert.slots:
+                    if slot in self._windows:
+                        self._windows[slot].wake_at = -inf
             due = alert.due()
             if due < alert.rung_at:
                 alert.rung_at = due
-                self._push(due, alert)
-
-    def _push(self, due: float, what: Ticker | Group | AlertState | None) -> None:
-        self._pushed += 1
-        heappush(self._heap, (due, self._pushed, what))
+                self._agenda.push(due, alert)
 
     # -- rules meet devices ---------------------------------------------------------------------------------------
 
@@ -210,12 +189,13 @@ class Engine:
             kinds = (state.device.kind, "*")
             derived: list[Any] = [one for one in self._program.derived if one.derived.each in kinds]
             waiting = [*derived, *(rule for rule in self._program.rules if rule.each in kinds)]
-        ready = []
+        still = []
         for one in waiting:
             if has_inputs(state, _needs(one)):
-                ready.append(one)
                 self._found([one], state)
-        self._waiting[state.device] = [one for one in waiting if one not in ready]
+            else:
+                still.append(one)
+        self._waiting[state.device] = still
         self.store.admit(state)
 
     def _found(self, rules: Sequence[Any], state: DeviceState | None) -> None:
@@ -232,10 +212,12 @@ class Engine:
         one = DerivedState(rule, state.device if state else None, slot)
         one.bind(*self._bind(rule.code, prefix, one))
         self.derived_states[one.key] = one
+        if one.series is not None:
+            self._windows[slot] = one
         if state:
             state.seen.add(rule.derived.name)
         if rule.every_s:
-            self._ticker(rule.every_s).derived.append(one)
+            self._agenda.ticker(rule.every_s, self._now).derived.append(one)
         self.store.dirty_derived.add(one)
 
     def _found_alert(self, rule: Any, state: DeviceState | None) -> None:
@@ -254,7 +236,7 @@ class Engine:
         self.alert_states[alert.id] = alert
         self.announcer.by_rule.setdefault(rule.order, []).append(alert)
         if rule.every_s:
-            self._ticker(rule.every_s).alerts.append(alert)
+            self._agenda.ticker(rule.every_s, self._now).alerts.append(alert)
         self.store.dirty.add(alert)
 
     def _slots(self, inputs: Iterable[Input], prefix: str) -> tuple[int, ...]:
@@ -282,26 +264,11 @@ class Engine:
         read, _ = self._bind(code, prefix, None)
         return attempt(read)
 
-    def _ticker(self, every_s: float) -> Ticker:
-        ticker = self._tickers.get(every_s)
-        if ticker is None:
-            ticker = self._tickers[every_s] = Ticker(every_s)
-            ticker.due = -inf if self._now == -inf else ticker.next_after(self._now)
-            self._push(ticker.due, ticker)
-        return ticker
-
     # -- what the caller asks -------------------------------------------------------------------------------------
 
     def next_clock(self) -> float:
         """Return the steady time at which `step` has something to do without samples; inf when never."""
-        heap = self._heap
-        while heap:
-            due, _, what = heap[0]
-            known = due if what is None else what.rung_at if isinstance(what, AlertState) else what.due
-            if due == known:
-                return due
-            heappop(heap)
-        return inf
+        return self._agenda.next_due()
 
     def take_records(self) -> list[Sample]:
         """Return the points of `record` rules that changed since the last call."""
@@ -352,8 +319,8 @@ class Engine:
             RuleError: the matcher names what no alert has.
         """
         silence = self.announcer.silence(matcher, until, comment)
-        self._push(silence.until, None)
-        self.announcer.apply_silences(max(now, self._now))
+        self._agenda.push(silence.until, None)
+        self._apply_silences(now)
         return self._told()
 
     def unsilence(self, silence_id: int, now: float) -> list[Event]:
@@ -364,9 +331,12 @@ class Engine:
         """
         if self.announcer.silences.pop(silence_id, None) is None:
             raise RuleError(f"there is no silence {silence_id}")
-        self.announcer.apply_silences(max(now, self._now))
-        self._follow_up(self.alert_states.values())
+        self._apply_silences(now)
         return self._told()
+
+    def _apply_silences(self, now: float) -> None:
+        self.announcer.apply_silences(max(now, self._now))
+        self._follow_up(self.announcer.take_announced())
 
     def silences(self) -> list[dict[str, Any]]:
         """Return the silences that hold: id, matcher, until (steady time), comment."""
@@ -393,16 +363,14 @@ class Engine:
         """
         if not is_state(state):
             return
-        self._heap.clear()
+        self._agenda.restart()
         load_engine(state, now, self.store, self.announcer, self.alert_states, self.derived_states)
         self._now = now
         self.store.values[0] = now
-        for ticker in self._tickers.values():
-            ticker.due = ticker.next_after(now)
-            self._push(ticker.due, ticker)
-        self._push(now, None)  # what is new is evaluated now, not when the next clock happens to be due
+        self._agenda.go_on(now)
+        self._agenda.push(now, None)  # what is new is evaluated now, not when the next clock happens to be due
         for silence in self.announcer.silences.values():
-            self._push(silence.until, None)
+            self._agenda.push(silence.until, None)
         self._follow_up(self.alert_states.values())
 
 

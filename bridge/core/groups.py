@@ -17,7 +17,7 @@ STALE, DEVICE_OFFLINE, SITE_OFFLINE = 1, 2, 4
 class Group:
     """Points that are read together."""
 
-    __slots__ = ("at", "before", "due", "flags", "has_read", "name", "slots", "stale_after_s")
+    __slots__ = ("at", "before", "flags", "has_read", "name", "rung_at", "slots", "stale_after_s")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -27,7 +27,7 @@ class Group:
         self.stale_after_s = DEFAULT_STALE_AFTER_S
         self.has_read = False
         self.flags = 0
-        self.due = inf  # when it is to be looked whether the group is stale
+        self.rung_at = inf  # when it is to be looked whether the group is stale
 
 
 class MemberList:

@@ -93,15 +93,16 @@ def _fingerprint(alert: AlertState) -> int:
 
 def _dump_derived(one: DerivedState, store: Store) -> list[Any]:
     memory = one.series.dump() if one.series is not None else None
-    return [one.rule.code.canonical, store.raw[one.slot], store.is_stale[one.slot], memory]
+    return [one.rule.code.canonical, store.raw[one.slot], store.is_stale[one.slot], time_out(one.wake_at), memory]
 
 
 def _load_derived(one: DerivedState, kept: list[Any], store: Store, shift_s: float) -> bool:
-    text, value, is_stale, memory = kept
+    text, value, is_stale, wake_at, memory = kept
     if text != one.rule.code.canonical:
         return False
     store.raw[one.slot] = store.values[one.slot] = value
     store.is_stale[one.slot] = is_stale
+    one.wake_at = -inf if shift_s else time_in(wake_at)
     if one.series is not None:
         one.series.load(memory, shift_s)
     return True

@@ -104,7 +104,7 @@ class Slots:
     def calm(self, slot: int, value: Any) -> None:
         """Make the quiet interval of a slot anew, round a value that its readers are about to see."""
         limits = self._limits[slot]
-        if limits is None or self._loud[slot] or not isinstance(value, int | float):
+        if limits is None or self._loud[slot] or not isinstance(value, _NUMBERS):
             self.low[slot] = inf
             return
         below, above = bisect_left(limits, value), bisect_right(limits, value)
@@ -132,3 +132,4 @@ class Slots:
 
 
 _NO_CODES: Mapping[str, int] = {}
+_NUMBERS = (int, float)  # a tuple is three times as quick to ask as int | float

@@ -136,7 +136,7 @@ class Store(Slots):
             if at > group.at:
                 group.before, group.at = group.at, at
             group.stale_after_s = stale_after_s
-            if group.slots and name not in ALWAYS_FRESH and at + stale_after_s < group.due:
+            if group.slots and name not in ALWAYS_FRESH and at + stale_after_s < group.rung_at:
                 self._watch(group, at + stale_after_s)
             if group.flags & STALE:
                 self._silent.discard(group)
@@ -144,7 +144,7 @@ class Store(Slots):
 
     def ring(self, group: Group, now: float) -> None:
         """Look whether a group is stale; its time has come."""
-        group.due = inf
+        group.rung_at = inf
         stale_at = self._fresh_at(group) + group.stale_after_s
         if stale_at > now:
             self._watch(group, stale_at)
@@ -157,7 +157,7 @@ class Store(Slots):
         return group.at if group.has_read else max((self._at[slot] for slot in group.slots), default=group.at)
 
     def _watch(self, group: Group, due: float) -> None:
-        group.due = due
+        group.rung_at = due
         self._at_time(due, group)
 
     def _hear(self) -> None:
@@ -221,7 +221,7 @@ class Store(Slots):
         self._group_of[slot] = group
         group.slots.append(slot)
         self.is_stale[slot] = int(bool(group.flags))
-        if group.due == inf and not group.flags & STALE and name not in ALWAYS_FRESH:
+        if group.rung_at == inf and not group.flags & STALE and name not in ALWAYS_FRESH:
             self._watch(group, (group.at if group.has_read else self.values[0]) + group.stale_after_s)
 
     def _group(self, name: str) -> Group:

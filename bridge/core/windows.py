@@ -1,184 +1,13 @@
-"""Functions over time, computed as the values come in.
-
-A value holds until the next one; UNKNOWN is time without data. Time is cut into buckets that lie on whole multiples
-of their width. A window is the bucket that is being filled and the full ones before it that together last as long
-as was asked for: so it is never shorter, and longer by less than one bucket (a hundredth for long windows). A result
-is UNKNOWN until data covers COVERAGE of the window.
-
-Memory does not grow with the length of a window nor with the number of samples; a sample costs the same always, and
-so does the passing of a bucket. Sums that are added to and taken from are summed anew once per round, so that
-rounding errors cannot pile up.
-"""
+"""Functions over time that weigh values by how long they held: averages, deviations, trends, quantiles."""
 
 from __future__ import annotations
 
-from collections import deque
-from math import fsum, sqrt
-from typing import Any, Protocol
+from math import fsum, inf, sqrt
+from typing import Any
 
 from bridge.core.formula import Window
-
-COVERAGE = 0.8  # rules.md section 2
-BUCKETS = 120  # of a long window; the contract allows 360, this is a third of the memory and exact to 1 %
-POLL_S = 10.0  # the shortest poll interval: narrower buckets would be empty
-FEWEST = 12  # buckets of a short window
-CLOCK_S = 10.0  # how often to look at what grows with the time that passes
-
-
-class Series(Protocol):
-    """The memory of one function over time."""
-
-    every_s: float  # how often its result changes by the passing of time alone
-
-    def step(self, now: float, value: Any, local: float) -> Any:
-        """Take the value that holds from `now` on and return the result.
-
-        Args:
-            now: steady time; never goes back.
-            value: a number, a truth or a text; None is UNKNOWN.
-            local: what to add for the wall clock of the site's time zone.
-        """
-
-    def pause(self) -> None:
-        """What holds is not known any more from the last step on."""
-
-    def dump(self) -> list[Any]:
-        """Return the memory as JSON can hold it."""
-
-    def load(self, state: list[Any], shift_s: float) -> None:
-        """Take over a dumped memory, its times moved by `shift_s`."""
-
-
-class Ring:
-    """Full buckets in a ring, the one that is being filled beside it, and the value that holds.
-
-    Subclasses say what a stretch of the held value adds to the newest bucket (`_add`), how it goes into the ring in
-    the place of the oldest (`_close`), what a new value does (`_take`) and what comes out (`_result`).
-    """
-
-    rings: tuple[str, ...] = ()  # names of further lists, one number per full bucket
-    plain: tuple[str, ...] = ()  # names of further state that JSON can hold
-
-    def __init__(self, window: Window) -> None:
-        self.span_s = window.span_s
-        self._needed_s = window.span_s * COVERAGE
-        width_s = max(self.span_s / BUCKETS, min(POLL_S, self.span_s / FEWEST))
-        self._count = max(1, round(self.span_s / width_s))
-        self.every_s = self.span_s / self._count
-        self._constants = window.constants
-        self._known = [0.0] * self._count  # seconds
-        for name in self.rings:
-            setattr(self, name, [0.0] * self._count)
-        self._full_s = 0.0  # known seconds of the full buckets
-        self._part_s = 0.0  # and of the newest
-        self._at = 0.0
-        self._bucket = 0  # number of the newest bucket since time began
-        self._end = -1.0  # when it is full; before 0: nothing came in yet
-        self._place = 0  # of the oldest in the ring, which the newest will take
-        self._is_whole = False  # everything in the window is known: then `_part_s` is not kept
-        self._was_clean = False  # a round of buckets has ended, without a hole
-        self._last = self._count - 1
-        self._beyond_s = self.span_s + self.every_s
-        self._value: Any = None
-
-    def step(self, now: float, value: Any, local: float) -> Any:
-        if self._is_whole:
-            self._is_whole = False
-            self._part_s = self._at - self._bucket * self.every_s
-        if now >= self._end:
-            self._pass(now)
-        elif self._value is not None:
-            self._hold(now - self._at)
-        self._at = now
-        self._take(value)
-        self._value = value
-        if self._was_clean:
-            self._was_clean = False
-            self._is_whole = value is not None
-        return self._result(value) if self._full_s + self._part_s >= self._needed_s else None
-
-    def _pass(self, now: float) -> None:
-        """Go on to `now`, which lies beyond the newest bucket."""
-        bucket = int(now // self.every_s)
-        if self._end < 0:
-            self._at, self._bucket = now, bucket
-            self._begin(now)
-        elif bucket - self._bucket > self._count + 1:  # nothing of what was is left
-            self._bucket = bucket - self._count - 1
-            self._at = self._bucket * self.every_s
-        while self._bucket < bucket:
-            end = (self._bucket + 1) * self.every_s
-            if self._value is not None and end > self._at:
-                self._hold(end - self._at)
-            self._at = end
-            self._turn()
-        if self._value is not None and now > self._at:
-            self._hold(now - self._at)
-        self._end = (bucket + 1) * self.every_s
-
-    def _hold(self, seconds: float) -> None:
-        self._part_s += seconds
-        self._add(seconds)
-
-    def _turn(self) -> None:
-        """Put the newest bucket in the place of the oldest and begin the next."""
-        place = self._place
-        self._full_s += self._part_s - self._known[place]
-        self._known[place] = self._part_s
-        self._part_s = 0.0
-        self._close(place)
-        self._bucket += 1
-        self._place = (place + 1) % self._count
-        if self._place == 0:
-            self._full_s = fsum(self._known)
-            self._was_clean = self._value is not None and min(self._known) >= self.every_s * (1 - 1e-9)
-            self._sum_up()
-
-    def _begin(self, now: float) -> None:
-        pass
-
-    def _add(self, seconds: float) -> None:
-        pass
-
-    def _close(self, place: int) -> None:
-        pass
-
-    def _take(self, value: Any) -> None:
-        pass
-
-    def _sum_up(self) -> None:
-        pass
-
-    def _result(self, value: Any) -> Any:
-        raise NotImplementedError
-
-    def pause(self) -> None:
-        self._take(None)
-        self._value = None
-
-    def dump(self) -> list[Any]:
-        rings = [list(getattr(self, name)) for name in ("_known", *self.rings)]
-        return [self._count, rings, [self._out(name) for name in (*_PLAIN, *self.plain)]]
-
-    def load(self, state: list[Any], shift_s: float) -> None:
-        count, rings, plain = state
-        if count != self._count or shift_s:
-            return  # another window, or a clock that went back: begin anew
-        for name, values in zip(("_known", *self.rings), rings):
-            setattr(self, name, [float(one) for one in values])
-        for name, kept in zip((*_PLAIN, *self.plain), plain):
-            self._in(name, kept)
-
-    def _out(self, name: str) -> Any:
-        value = getattr(self, name)
-        return [list(pair) for pair in value] if isinstance(value, deque) else value
-
-    def _in(self, name: str, kept: Any) -> None:
-        old = getattr(self, name)
-        setattr(self, name, deque(tuple(pair) for pair in kept) if isinstance(old, deque) else kept)
-
-
-_PLAIN = ("_is_whole", "_was_clean", "_full_s", "_part_s", "_at", "_bucket", "_end", "_place", "_value")
+from bridge.core.ring import MARGIN, Ring
+from bridge.core.steps import Changes, Counted, Delta, Extreme
 
 
 class _Area(Ring):
@@ -206,27 +35,84 @@ class _Area(Ring):
 
 
 class _Average(_Area):
-    """avg_over_time, ratio_over_time."""
+    """avg_over_time, ratio_over_time.
+
+    While all in the window is known, what passes is written out here. `_bounds` are the lowest and highest value of
+    this round of the ring and of the one before: the average cannot move faster than they let it.
+    """
+
+    plain: tuple[str, ...] = ("_full", "_part", "_bounds")
+
+    def __init__(self, window: Window) -> None:
+        super().__init__(window)
+        self._bounds = [inf, -inf, inf, -inf]
 
     def step(self, now: float, value: Any, local: float) -> Any:
-        """As in Ring, written out for the usual case: all is known, and at most one bucket has passed."""
-        end = self._end
-        if not self._is_whole or value is None or now >= end + self.every_s or self._place == self._last:
+        if not self._is_whole or value is None:
             return super().step(now, value, local)
-        if now < end:
-            self._part += self._value * (now - self._at)
+        if now >= self._end:
+            self._catch_up(now)
         else:
-            place, area = self._place, self._area
-            part = self._part + self._value * (end - self._at)
-            self._full += part - area[place]
-            area[place] = part
-            self._part = self._value * (now - end)
-            self._place = place + 1
-            self._bucket += 1
-            self._end = end + self.every_s
+            self._part += self._value * (now - self._at)
         self._at = now
-        self._value = value
+        if value != self._value:
+            self._take(value)
+            self._value = value
         return (self._full + self._part) / (self._beyond_s + now - self._end)
+
+    def _catch_up(self, now: float) -> None:
+        """Let the held value pass through the buckets up to `now`."""
+        held, newest = self._value, int(now // self.every_s)
+        passed = newest - self._bucket
+        part = self._part + held * (self._end - self._at)
+        if passed > self._count + 1:  # it fills the whole window
+            passed, part = self._count + 1, held * self.every_s
+        if passed > 0:
+            self._put([part] + [held * self.every_s] * (passed - 1))
+            self._part = held * (now - newest * self.every_s)
+            self._bucket = newest
+            self._end = (newest + 1) * self.every_s
+
+    def _put(self, new: list[float]) -> None:
+        """Put full buckets in the places of the oldest."""
+        area, place = self._area, self._place
+        stop = place + len(new)
+        if stop < self._count:
+            self._full += sum(new) - sum(area[place:stop])
+            area[place:stop] = new
+            self._place = stop
+            return
+        for part in new:
+            area[place] = part
+            place = (place + 1) % self._count
+        self._place = place
+        self._sum_up()
+
+    def _take(self, value: Any) -> None:
+        bounds = self._bounds
+        if value is not None and value < bounds[0]:
+            bounds[0] = value
+        if value is not None and value > bounds[1]:
+            bounds[1] = value
+
+    def _sum_up(self) -> None:
+        super()._sum_up()
+        self._next_round()
+
+    def _next_round(self) -> None:
+        low, high, _, _ = self._bounds
+        held = self._value
+        self._bounds = [inf, -inf, low, high] if held is None else [held, held, low, high]
+
+    def patience_s(self, result: float, low: float, high: float) -> float:
+        if not self._is_whole:
+            return 0.0
+        lowest, highest, lowest_before, highest_before = self._bounds
+        spread = max(highest, highest_before) - min(lowest, lowest_before)
+        if spread <= 0:
+            return inf
+        room = result - low if result - low < high - result else high - result
+        return room / spread * self.span_s * MARGIN - self.every_s
 
     def _result(self, value: Any) -> float | None:
         return (self._full + self._part) / (self._full_s + self._part_s)
@@ -343,38 +229,6 @@ class _Trend(Ring):
         return mean + slope * (self._at + self._constants[0] - self._zero - mean_time)
 
 
-class _Extreme(Ring):
-    """min_over_time, max_over_time: a queue of the values that could still become the extreme."""
-
-    plain: tuple[str, ...] = ("_queue",)
-
-    def __init__(self, window: Window) -> None:
-        super().__init__(window)
-        self._sign = -1.0 if window.function == "min_over_time" else 1.0
-        self._queue: deque[tuple[int, float]] = deque()  # (bucket, value), from the extreme on
-
-    def _push(self, value: float) -> None:
-        queue, sign = self._queue, self._sign
-        while queue and sign * queue[-1][1] <= sign * value:
-            queue.pop()
-        queue.append((self._bucket, value))
-
-    def _add(self, seconds: float) -> None:
-        self._push(self._value)
-
-    def _take(self, value: Any) -> None:
-        if value is not None:
-            self._push(value)
-
-    def _close(self, place: int) -> None:
-        oldest = self._bucket + 1 - self._count
-        while self._queue and self._queue[0][0] < oldest:
-            self._queue.popleft()
-
-    def _result(self, value: Any) -> float | None:
-        return self._queue[0][1] if self._queue else None
-
-
 class _Quantile(_Area):
     """quantile_over_time, of the means of the full buckets; computed anew once per bucket."""
 
@@ -399,100 +253,6 @@ class _Quantile(_Area):
         return self._quantile
 
 
-class _Counted(Ring):
-    """increase, rate, changes: something that is counted when a value comes in.
-
-    What a counter gained while nobody looked is not counted: it would seem to have come all at once.
-    """
-
-    rings: tuple[str, ...] = ("_gained",)
-    plain: tuple[str, ...] = ("_full", "_part")
-    _gained: list[float]
-
-    def __init__(self, window: Window) -> None:
-        super().__init__(window)
-        self._full = 0.0
-        self._part = 0.0
-        self._is_rate = window.function == "rate"
-
-    def step(self, now: float, value: Any, local: float) -> Any:
-        """As in Ring, written out for the usual case: all is known, and at most one bucket has passed."""
-        end = self._end
-        if not self._is_whole or value is None or now >= end + self.every_s or self._place == self._last:
-            return super().step(now, value, local)
-        if now >= end:
-            place, gained, part = self._place, self._gained, self._part
-            if part or gained[place]:
-                self._full += part - gained[place]
-                gained[place] = part
-                self._part = 0.0
-            self._place = place + 1
-            self._bucket += 1
-            self._end = end + self.every_s
-        self._at = now
-        if value != self._value:
-            self._part += self._gain(value, self._value)
-            self._value = value
-        if self._is_rate:
-            return (self._full + self._part) / (self._beyond_s + now - self._end)
-        return self._full + self._part
-
-    def _take(self, value: Any) -> None:
-        last = self._value
-        if value is not None and last is not None and value != last:
-            self._part += self._gain(value, last)
-
-    def _gain(self, value: Any, last: Any) -> float:
-        # A counter that falls was reset and has counted from 0 since.
-        return float(value - last if value >= last else max(0.0, value))
-
-    def _close(self, place: int) -> None:
-        self._full += self._part - self._gained[place]
-        self._gained[place] = self._part
-        self._part = 0.0
-
-    def _sum_up(self) -> None:
-        self._full = fsum(self._gained)
-
-    def _result(self, value: Any) -> float | None:
-        total = self._full + self._part
-        return total / (self._full_s + self._part_s) if self._is_rate else total
-
-
-class _Changes(_Counted):
-    def _gain(self, value: Any, last: Any) -> float:
-        return 1.0
-
-
-class _Delta(Ring):
-    """delta: the value now, less the first one in the window."""
-
-    plain: tuple[str, ...] = ("_firsts",)
-
-    def __init__(self, window: Window) -> None:
-        super().__init__(window)
-        self._firsts: deque[tuple[int, float]] = deque()  # (bucket, first known value in it)
-
-    def _note(self, value: float) -> None:
-        if not self._firsts or self._firsts[-1][0] != self._bucket:
-            self._firsts.append((self._bucket, value))
-
-    def _add(self, seconds: float) -> None:
-        self._note(self._value)
-
-    def _take(self, value: Any) -> None:
-        if value is not None:
-            self._note(value)
-
-    def _close(self, place: int) -> None:
-        oldest = self._bucket + 1 - self._count
-        while self._firsts and self._firsts[0][0] < oldest:
-            self._firsts.popleft()
-
-    def _result(self, value: Any) -> float | None:
-        return None if value is None or not self._firsts else value - self._firsts[0][1]
-
-
 RINGS: dict[str, type[Ring]] = {
     "avg_over_time": _Average,
     "ratio_over_time": _Average,
@@ -500,11 +260,11 @@ RINGS: dict[str, type[Ring]] = {
     "zscore": _Score,
     "deriv": _Trend,
     "predict_linear": _Trend,
-    "min_over_time": _Extreme,
-    "max_over_time": _Extreme,
+    "min_over_time": Extreme,
+    "max_over_time": Extreme,
     "quantile_over_time": _Quantile,
-    "increase": _Counted,
-    "rate": _Counted,
-    "changes": _Changes,
-    "delta": _Delta,
+    "increase": Counted,
+    "rate": Counted,
+    "changes": Changes,
+    "delta": Delta,
 }

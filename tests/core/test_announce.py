@@ -196,6 +196,18 @@ def test_inhibition_withholds_announcements_only() -> None:
     assert run(made, (140, {"battery.power": 5})) == [(140, "resolved", "power")]
 
 
+def test_what_is_announced_late_is_reminded_of_too() -> None:
+    """Reminders count from the announcement, whatever withheld it."""
+    made = engine(alert("power", "battery.power < 0", inhibited_by=["soc"], repeat="60s"), SOC)
+    run(made, (0, {"battery.soc": 10, "battery.power": -5}), (10, {"battery.soc": 50}))
+    assert told(made.step(75, [])) == [(70, "reminder", "power")]
+    made = engine(alert("power", "battery.power < 0", repeat="60s"))
+    made.step(0, [])
+    made.silence({}, 20, 0)
+    feed(made, 5, {"battery.power": -5})
+    assert told(made.step(85, [])) == [(20, "firing", "power"), (80, "reminder", "power")]
+
+
 def test_devices_inhibit_their_own() -> None:
     """An alert of a device inhibits that device's, an alert of the site inhibits all."""
     made = engine(

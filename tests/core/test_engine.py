@@ -516,6 +516,35 @@ def test_what_changes_is_told_as_changed(history: list[Any]) -> None:
         assert {key for key, one in known.items() if one.phase != "inactive"} == active
 
 
+_WINDOWS = ["avg_over_time", "increase", "rate", "min_over_time", "max_over_time", "stddev_over_time", "delta"]
+_TURNS = st.lists(
+    st.tuples(st.sampled_from([0.0, 3.0, 10.0, 10.0, 30.0, 100.0, 1000.0]), st.none() | st.integers(0, 9)), max_size=30
+)
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(_WINDOWS), st.sampled_from("<>"), st.sampled_from([0.5, 2.0, 3.5, 7.0]), st.booleans(), _TURNS)
+def test_a_window_that_sleeps_misses_nothing(
+    function: str, sign: str, limit: float, is_fraction: bool, turns: list[Any]
+) -> None:
+    """A window that is compared with a constant sleeps until it can have got there: no event is other or later.
+
+    Its twin is added to something, so that it has to be computed each time.
+    """
+    limit = limit / 60 if function == "rate" and is_fraction else limit
+    made = engine(
+        alert("sleeps", f"{function}(battery.soc, 60s) {sign} {limit}"),
+        alert("wakes", f"{function}(battery.soc * 1, 60s) * 1 {sign} {limit}"),
+    )
+    events, now = [], 0.0
+    for wait_s, value in turns:
+        now += wait_s
+        events += feed(made, now, {"battery.soc": value})
+    events += made.step(now + 500.0, [])
+    both = [[(event.ts, event.event) for event in events if event.alert == name] for name in ("sleeps", "wakes")]
+    assert both[0] == both[1]
+
+
 def test_memory_per_rule_is_small() -> None:
     """A rule of a device costs less than 2 kB, whatever the number of devices."""
     import gc

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.formula import Window
+from bridge.core.ring import COVERAGE
 from bridge.core.spans import FEWEST_WEEKS, every_s, series
-from bridge.core.windows import COVERAGE, RINGS
+from bridge.core.windows import RINGS
 
 SPAN_S = 120.0
 Turn = tuple[float, Any]  # when, and the value from then on
