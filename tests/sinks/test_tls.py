@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,9 +28,14 @@ def openssl(directory: Path, *arguments: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
+def certificates():
     """A CA with a broker's and a client's certificate, and a second CA that nobody knows."""
-    directory = tmp_path_factory.mktemp("certificates")
+    # Not pytest's own directory: mosquitto gives up root before it reads them, and may not enter that one.
+    with tempfile.TemporaryDirectory(prefix="certificates-") as name:
+        yield make_certificates(Path(name))
+
+
+def make_certificates(directory: Path) -> Path:
     (directory / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     for ca in ("ca", "other"):
@@ -40,11 +47,17 @@ def certificates(tmp_path_factory):
             "-out", f"{name}.pem", "-extfile", "names", "-days", "2",
         )  # fmt: skip
     for path in directory.iterdir():
-        path.chmod(0o644)  # mosquitto gives up root before it reads them
+        path.chmod(0o644)
     directory.chmod(0o755)
-    for parent in list(directory.parents)[:3]:
-        parent.chmod(0o755)
     return directory
+
+
+def is_open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +70,7 @@ def broker(certificates):
     )
     with Mosquitto(config) as mosquitto:
         mosquitto.plain_port = plain
+        wait_until(lambda: is_open(plain), what="the second listener")
         yield mosquitto
 
 
