@@ -8,7 +8,8 @@ per value. A path that vanished from a complete page has no valid value any more
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from bridge.core.catalogue import Catalogue, ClassSpec
@@ -20,6 +21,8 @@ from bridge.model import Device, Kind, Page, Point, PointSpec, Read, Sample, Tie
 STALE_TURNS = 3  # a group not read for so many of its intervals is stale: rules.md section 3
 MAX_PATHS = 5000  # per service; the largest real one (settings) has about 600
 _NEW = object()
+# What `Sample(...)` does in the end, without the function in Python that a NamedTuple puts before it.
+_sample: Callable[[tuple[Any, ...]], Sample] = partial(tuple.__new__, Sample)
 _NOTHING_WANTED: tuple[tuple[str, ...] | None, float] = None, 0.0
 _INFO_PATHS = frozenset(path for paths in INFO_FIELDS.values() for path in paths)
 _ONLINE = PointSpec(Kind.BOOL, "online", "", "", {}, Tier.CRITICAL, 0, 0.0, (), "Is the device on the GX?", "", "")
@@ -142,7 +145,8 @@ class Normalizer:
             group = f"{group}@{page.every_s:g}"  # leafs asked one by one are fresh by their own interval
         changes = self._changes(binding, page)
         samples = self._samples(binding, changes, page.at, group)
-        samples += self._sums.update(samples, page.at)
+        if device is None:  # only site points are parts of sums
+            samples += self._sums.update(samples, page.at)
         presences = self.devices.seen(device) if device else []
         samples += [self._online(presence, page.at) for presence in presences]
         infos = self._info(binding, page.service, changes, bool(presences)) if device else []
@@ -208,7 +212,8 @@ class Normalizer:
         if converted is REFUSED:
             self.counters["refused_values"] += 1
             return Sample(point, None, at)
-        return Sample(point, converted[0], at, converted[1])
+        value, code = converted
+        return _sample((point, value, at, code))
 
     # -- points ---------------------------------------------------------------------------------------------------
 
@@ -295,8 +300,6 @@ class _Sums:
         return [Sample(self._points[name], self._total(name), at) for name in touched]
 
     def _find(self, point: Point) -> list[str]:
-        if point.device is not None:
-            return []
         found = []
         for name, spec, patterns in self._rules:
             if any(pattern.fullmatch(point.name) for pattern in patterns):

@@ -8,7 +8,8 @@ repeated, and with MQTT 5 it expires.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from bridge.core.values import iso_time
@@ -24,6 +25,8 @@ _TEXT_KINDS = frozenset((Kind.ENUM, Kind.ALARM, Kind.STRING, Kind.FIRMWARE))
 _UNMEASURED = (str, bool)  # values that are the same or not, with nothing between
 # Deadbands are decimal fractions: 49.81 - 49.8 is a hair below 0.01.
 _HAIR = 1e-9
+# What `Message(...)` does in the end, without the function in Python that a NamedTuple puts before it.
+_message: Callable[[tuple[Any, ...]], Message] = partial(tuple.__new__, Message)
 
 
 class Format(NamedTuple):
@@ -98,7 +101,7 @@ class StateTopics:
                 if point.group == "presence":
                     continue  # announced as the device's status
                 entry = self._new_entry(point)
-            elif not _is_worth(entry, sample[1]):
+            elif not _is_worth(entry.sent, sample[1], entry.least):
                 entry.sample = sample
                 continue
             out.append(self._publish(entry, sample, sample[2]))
@@ -142,7 +145,7 @@ class StateTopics:
             return Message(entry.topic, _json_payload(sample, at), 0, True, entry.metas[0], at, code)
         spec = entry.spec
         if type(value) is float and spec.kind is not Kind.TIMESTAMP:  # what changes all the time takes the short way
-            return Message(entry.topic, number_text(value, entry.precision), 0, True, entry.metas[0], at, code)
+            return _message((entry.topic, number_text(value, entry.precision), 0, True, entry.metas[0], at, code))
         payload = scalar_text(value, spec.kind, spec.precision)
         is_text = value is not None and (spec.kind in _TEXT_KINDS or spec.kind is Kind.TIMESTAMP)
         meta = entry.metas[1 if is_text and payload != "null" else 0]
@@ -159,14 +162,15 @@ class StateTopics:
         return out
 
 
-def _is_worth(entry: _Entry, value: Value | None) -> bool:
+def _is_worth(sent: Value | None, value: Value | None, least: float) -> bool:
     """Tell whether a new value differs enough from the one published last."""
-    sent = entry.sent
     if sent == value:
         return False
+    if type(value) is float and type(sent) is float:
+        return abs(value - sent) >= least
     if sent is None or value is None or isinstance(value, _UNMEASURED) or isinstance(sent, _UNMEASURED):
         return True
-    return abs(value - sent) >= entry.least
+    return abs(value - sent) >= least
 
 
 def _json_payload(sample: Sample, at: float) -> str:
