@@ -4,7 +4,7 @@
     python benchmarks/bridge.py --latency       from the GX to a subscriber: values, alerts, bursts
     python benchmarks/bridge.py --sites 100     many sites in one process
     python benchmarks/bridge.py --start         from process start to the first value, with a warm cache
-    python benchmarks/bridge.py --instructions  instructions per cycle under valgrind: repeatable
+    python benchmarks/bridge.py --instructions  instructions per cycle under valgrind: steadier
 
 CPU seconds vary by a factor of two on a busy machine. Ratios of medians, both sides in turns, hold.
 """

@@ -41,7 +41,7 @@ def serve(variant: Variant) -> None:
             time.sleep(order["pause_s"])
         deadline = time.monotonic() + DRAIN_S
         while not variant.is_idle() and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(0.05)
         cpu_s = time.process_time() - started
         print(json.dumps({"cpu_s": cpu_s, "rss_mb": rss_mb(), **variant.counts()}), flush=True)
 
