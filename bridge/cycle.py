@@ -60,12 +60,12 @@ class Cycle:
         self._is_online: bool | None = None
         self._summary_due = 0.0
         self._has_transition = False
-        self.last_error = ""
+        self.news = ""
 
     def turn(self, now: float, clock_now: Callable[[], float]) -> None:
         """Do what is due at the source and let it through all stages. `clock_now()` tells when the answer came."""
         poll = self.source.poll(now)
-        self.last_error = poll.error
+        self.news = poll.news
         with self._lock:
             now = clock_now()
             batches = [self.normalizer.page(page) for page in poll.pages]

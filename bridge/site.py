@@ -113,7 +113,7 @@ class SiteRunner:
             self._identify()
         else:
             cycle.turn(self._clock.now(), self._clock.now)
-            self._say(cycle.last_error)
+            self._say(cycle.news)
 
     def _identify(self) -> None:
         serial = self.source.identify(self._clock.now())
@@ -151,14 +151,11 @@ class SiteRunner:
         cycle.birth(now)
         self.cycle = cycle
 
-    def _say(self, error: str) -> None:
-        """Log a change between fine and a kind of fault once, not each time it is met again."""
-        kind = error.partition(":")[0].partition(" for ")[0]
-        if kind == self._said or self._stop.is_set():
-            return
-        if kind:
-            log.warning("site %s: %s", self.name or "unnamed", error)
-        self._said = kind
+    def _say(self, news: str) -> None:
+        """Log what a source has to tell, unless it is what was said last."""
+        if news and news != self._said and not self._stop.is_set():
+            log.warning("site %s: %s", self.name or "unnamed", news)
+            self._said = news
 
     # -- for the supervisor -----------------------------------------------------------------------------------------
 

@@ -16,12 +16,14 @@ class Poll(NamedTuple):
     """What one call of `poll` found out.
 
     `services` is the complete list of D-Bus services when it was read in this call, else None ("nothing new").
-    `error` is a sentence for the log and for health, "" when all went well.
+    `error` says what went wrong, "" when all went well. `news` is what a person should read in the log: a fault that
+    lasts, and its end; a single bad answer is no news.
     """
 
     pages: tuple[Page, ...] = ()
     services: frozenset[str] | None = None
     error: str = ""
+    news: str = ""
 
 
 class Source(Protocol):

@@ -26,6 +26,7 @@ _ROOT = ""
 _IDENTITY = "DeviceInstance"
 _UNKNOWN_LEAF_S = 3600.0  # a leaf that answered 404 is tried again this rarely
 _DURATIONS_KEPT = 256
+_NEWS_AFTER = 3  # failures in a row, of one service or of the whole GX, that are worth a line in the log
 
 
 class Options(NamedTuple):
@@ -64,6 +65,7 @@ class DbusHttpSource:
         self._counts: Counter[str] = Counter()
         self._durations: deque[float] = deque(maxlen=_DURATIONS_KEPT)
         self._last_error = ""
+        self._is_told = False  # the log says that the GX fails
 
     # -- Source ---------------------------------------------------------------------------------------------------
 
@@ -204,12 +206,16 @@ class DbusHttpSource:
 
     def _good(self, now: float, poll: Poll | None = None) -> Poll:
         """A read from the bus worked."""
+        poll = poll or Poll()
+        if self._is_told:
+            self._is_told = False
+            poll = poll._replace(news="the GX answers again")
         self._last_good = now
         self._attempts_failed = 0
         self._first_failure_at = None
         self._is_probing = False
         self._last_error = ""
-        return poll or Poll()
+        return poll
 
     # -- failures -------------------------------------------------------------------------------------------------
 
@@ -229,7 +235,17 @@ class DbusHttpSource:
         else:
             self._counts["garbled"] += 1
             task.garbled(now)
-        return Poll(error=str(error))
+        return Poll(error=str(error), news=self._news(task, str(error)))
+
+    def _news(self, task: Task, error: str) -> str:
+        """Return the failure as news when it lasts: said once for the GX until it answers, once for each service."""
+        if self._attempts_failed >= _NEWS_AFTER and not self._is_told:
+            self._is_told = True
+            return error
+        is_service = bool(task.service) and not self._is_told
+        if is_service and (task.hangs == 1 or task.failures == _NEWS_AFTER):
+            return f"{task.service} does not answer ({error}); the others go on"
+        return ""
 
     def _unreachable(self, task: Task, error: Unreachable, now: float) -> None:
         self._counts["timeouts" if error.timed_out else "unreachable"] += 1

@@ -294,3 +294,25 @@ def test_identify_gives_the_serial_or_waits(gx: Gx, source: DbusHttpSource) -> N
     gx.leafs[SYSTEM, "/Serial"] = "c0ffee"
     assert source.identify(gx.now) == "c0ffee"
     assert source.next_due() <= gx.now + 1
+
+
+def test_only_a_fault_that_lasts_is_news_and_so_is_its_end(gx: Gx, source: DbusHttpSource) -> None:
+    """One bad answer is no line in the log; three in a row are one line, and the recovery is another."""
+    run(source, gx, 20.0)
+    gx.failures[f"{BATTERY}/"] = Answer(200, b"<html>", "")
+    assert [poll.news for poll in run(source, gx, 11.0) if poll.error and poll.news] == []
+    del gx.failures[f"{BATTERY}/"]
+    run(source, gx, 60.0)
+    gx.failures["*"] = Unreachable("refused")
+    assert [poll.news for poll in run(source, gx, 300.0) if poll.news] == ["refused"]
+    del gx.failures["*"]
+    assert [poll.news for poll in run(source, gx, 60.0) if poll.news] == ["the GX answers again"]
+
+
+def test_a_service_that_stays_silent_is_named_once(gx: Gx, source: DbusHttpSource) -> None:
+    """A service that answers 404 again and again is told once, while the others go on."""
+    run(source, gx, 20.0)
+    gx.failures[f"{BATTERY}/"] = answer({"success": False}, 404)
+    news = [poll.news for poll in run(source, gx, 600.0) if poll.news]
+    assert len(news) == 1
+    assert BATTERY in news[0]
