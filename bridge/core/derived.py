@@ -67,7 +67,7 @@ class DerivedState:
         self.step = self.series.step if self.series is not None else _finite
         self.point: Point | None = None
         if rule.is_record:
-            self.point = Point(self.key, rule.spec(), device, device.path if device else "rules")
+            self.point = Point(self.key, rule.spec(), device, "rules")
 
     def bind(self, read: Bound, sources: tuple[int, ...]) -> None:
         """Take the bound formula and the slots that it reads."""
