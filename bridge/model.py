@@ -189,12 +189,11 @@ class Message(NamedTuple):
     code: int | None = None  # user property `code` of an enum
 
     def to_row(self) -> list[Any]:
-        """Return the message as JSON-able data, for the state file."""
-        return [self.topic, self.payload, self.qos, self.retain, list(self.meta), self.at]
+        """Return an event as JSON-able data, for the state file; events neither expire nor answer a request."""
+        return [self.topic, self.payload, self.qos, self.retain, self.meta.content_type, self.meta.user, self.at]
 
     @classmethod
     def from_row(cls, row: list[Any]) -> Message:
         """Return the message that `to_row` wrote."""
-        topic, payload, qos, retain, (content_type, expiry_s, user), at = row
-        meta = Meta(content_type, expiry_s, tuple((key, value) for key, value in user))
-        return cls(topic, payload, qos, retain, meta, at)
+        topic, payload, qos, retain, content_type, user, at = row
+        return cls(topic, payload, qos, retain, Meta(content_type, 0, tuple((key, value) for key, value in user)), at)

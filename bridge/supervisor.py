@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from bridge import __version__
 from bridge.clock import SteadyClock
-from bridge.core.topics import BridgeTopics
+from bridge.core.topics import BridgeTopics, as_replayed
 from bridge.core.values import iso_time
 from bridge.files.state import StateStore
 from bridge.model import Message
@@ -126,8 +126,7 @@ class Supervisor:
 
     def _undelivered(self) -> list[Message]:
         """Return the events that the last process could not deliver; they go out first, marked as replayed."""
-        rows = self._state.get("outbox", [])
-        return [Message.from_row(row) for row in rows if isinstance(row, list)]
+        return [as_replayed(Message.from_row(row)) for row in self._state.get("outbox", [])]
 
     def _has_transition(self) -> bool:
         return any(runner.cycle is not None and runner.cycle.take_transition() for runner in self._runners)

@@ -146,6 +146,26 @@ def test_an_alert_during_a_broker_outage_arrives_late_and_says_so(
             home.wait_for("victron/home/battery/512/status", "online", 10.0)
 
 
+def test_an_alert_that_nobody_took_is_delivered_after_a_restart(
+    broker: Mosquitto, gx: Simulator, tmp_path: Path
+) -> None:
+    """The broker is away when the alert fires and when the bridge ends: the next process delivers it."""
+    address = url(gx.start())
+    flags = ("--site", "home", *fast(tmp_path))
+    with Bridge(address, broker.port, tmp_path / "state", *flags) as bridge:
+        with Subscriber(broker.port, "victron/home/#") as home:
+            home.wait_for("victron/home/vebus/276/alarms/grid_lost", "ok", 20.0)
+        broker.kill()
+        gx.set(VEBUS, "/Alarms/GridLost", 2)
+        state = tmp_path / "state" / "state.json"
+        wait_until(lambda: state.exists() and '"grid_lost' in state.read_text(), 20.0)
+        assert bridge.end() == 0, bridge.output()
+    broker.start()
+    with Subscriber(broker.port, "victron/home/#") as home, Bridge(address, broker.port, tmp_path / "state", *flags):
+        (firing,) = wait_until(lambda: events(home, "grid_lost"), 30.0)
+        assert (firing["event"], firing["replayed"], firing["seq"]) == ("firing", True, 1)
+
+
 def _unix(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
