@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 from bridge import __version__
 from bridge.clock import SteadyClock
-from bridge.core.topics import BridgeTopics, as_replayed
+from bridge.core.topics import BridgeTopics
 from bridge.core.values import iso_time
 from bridge.files.state import StateStore
 from bridge.model import Message
 from bridge.sinks.base import Sink
+from bridge.sinks.outbox import mark_replayed
 from bridge.site import SiteParts, SiteRunner
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,8 @@ class Supervisor:
 
     def _undelivered(self) -> list[Message]:
         """Return the events that the last process could not deliver; they go out first, marked as replayed."""
-        return [as_replayed(Message.from_row(row)) for row in self._state.get("outbox", [])]
+        events = map(Message.from_row, self._state.get("outbox", []))
+        return [event._replace(payload=mark_replayed(event.payload)) for event in events]
 
     def _has_transition(self) -> bool:
         return any(runner.cycle is not None and runner.cycle.take_transition() for runner in self._runners)

@@ -273,11 +273,6 @@ def dumps(document: Mapping[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-def as_replayed(event: Message) -> Message:
-    """Return an event's message as one that is sent late."""
-    return event._replace(payload=dumps({**json.loads(event.payload), "replayed": True}))
-
-
 def event_document(site: str, event: Event) -> dict[str, Any]:
     """Return the document of one alert event; times are ISO 8601 in UTC (schemas/alert.schema.json)."""
     return {
