@@ -7,7 +7,10 @@ SOURCES = bridge tests benchmarks
 
 .PHONY: demo test lint types unit bench clean
 
-# $(call environment,EXTRAS): the virtual environment with the project in it. Debian splits venv off: fetch it if we may.
+# $(call environment,EXTRAS): the virtual environment with the project in it; EXTRAS is a name such as $(ALL), since a
+# comma would end the argument. Debian splits venv off: fetch it if we may.
+ALL = [demo,dev]
+
 define environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, this is $$($(PYTHON) --version); try make PYTHON=python3.12"; exit 2; }
@@ -20,7 +23,7 @@ endef
 install = { apt-get update -qq && apt-get install -y -qq $(1); } >/dev/null
 
 $(BIN)/.dev: setup.cfg pyproject.toml
-	$(call environment,[demo,dev])
+	$(call environment,$(ALL))
 
 # The embedded broker is only fetched where there is no mosquitto.
 $(BIN)/.demo: setup.cfg pyproject.toml

@@ -38,7 +38,7 @@ def make_context(options: TlsOptions) -> ssl.SSLContext:
         elif not options.is_insecure:
             context.load_default_certs()
     except (OSError, ssl.SSLError) as error:
-        message = f"The CA file {options.ca_file} cannot be used ({_reason(error)}): check broker.tls.ca_file."
+        message = f"The CA file {options.ca_file} cannot be used ({_reason(error)}): check broker.tls.ca."
         raise SinkError(message, retry=False) from error
     if options.cert_file:
         _load_identity(context, options)
@@ -51,7 +51,7 @@ def _load_identity(context: ssl.SSLContext, options: TlsOptions) -> None:
     except (OSError, ssl.SSLError, ValueError) as error:
         message = (
             f"The client certificate {options.cert_file} and its key cannot be used ({_reason(error)}): "
-            "check broker.tls.cert_file and broker.tls.key_file."
+            "check broker.tls.cert and broker.tls.key."
         )
         raise SinkError(message, retry=False) from error
 
@@ -66,7 +66,7 @@ def describe(error: ssl.SSLError, host: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"The certificate of {host} is not trusted ({error.verify_message}): "
-            "check broker.tls.ca_file and the name in broker.host."
+            "check broker.tls.ca and the name in broker.host."
         )
     return f"TLS with {host} failed ({_reason(error)}): is this the broker's TLS port, usually 8883?"
 

@@ -127,7 +127,7 @@ def test_a_wrong_ca_is_named(broker, certificates):
     """A broker that our CA does not know is not trusted, and the sentence names the setting."""
     sink = make_sink(broker.port, tls=tls(certificates, ca_file=str(certificates / "other.pem")))
     sink.start()
-    wait_until(lambda: "check broker.tls.ca_file" in sink.health()["last_error"])
+    wait_until(lambda: "check broker.tls.ca" in sink.health()["last_error"])
     assert "not trusted" in sink.health()["last_error"]
     sink.stop(1.0)
 
@@ -151,9 +151,9 @@ def test_a_port_without_tls_is_recognized(broker, certificates):
 @pytest.mark.parametrize(
     ("options", "key"),
     [
-        ({"ca_file": "missing.pem"}, "broker.tls.ca_file"),
-        ({"ca_file": __file__}, "broker.tls.ca_file"),
-        ({"cert_file": "missing.pem", "key_file": "missing.key"}, "broker.tls.cert_file"),
+        ({"ca_file": "missing.pem"}, "broker.tls.ca"),
+        ({"ca_file": __file__}, "broker.tls.ca"),
+        ({"cert_file": "missing.pem", "key_file": "missing.key"}, "broker.tls.cert"),
     ],
 )
 def test_files_that_cannot_be_used_are_named(options, key):
