@@ -197,9 +197,13 @@ class _Writer:
     def _compare(self, expr: Expr) -> _Atom:
         atoms = [self._emit(part) for part in expr.parts]
         pairs = list(zip(expr.value, atoms, atoms[1:]))
-        if len({atom.text for atom in atoms if atom.may_be_none}) <= 1 or len(pairs) == 1:
+        unsure = {atom.text for atom in atoms if atom.may_be_none}
+        # One unknown value makes all pairs unknown, if it stands in all of them: else another pair may decide.
+        if not unsure or (len(unsure) == 1 and all(unsure & {left.text, right.text} for _, left, right in pairs)):
             text = atoms[0].text + "".join(f" {sign} {right.text}" for sign, _, right in pairs)
             return self._unless_none(atoms, text)
+        if len(pairs) == 1:
+            return self._unless_none(atoms, f"{atoms[0].text} {expr.value[0]} {atoms[1].text}")
         tests = [
             partial(self._unless_none, (left, right), f"{left.text} {sign} {right.text}") for sign, left, right in pairs
         ]

@@ -9,6 +9,8 @@ from bridge.core.formula import Window
 from bridge.core.ring import MARGIN, Ring
 from bridge.core.steps import Changes, Counted, Delta, Extreme
 
+ROUNDING = 1e-12  # share of the squares that a variance may be without being one
+
 
 class _Area(Ring):
     """The integral of the value."""
@@ -152,8 +154,9 @@ class _Deviation(_Area):
 
     def _result(self, value: Any) -> float | None:
         seconds = self._full_s + self._part_s
-        mean = (self._full + self._part) / seconds
-        return sqrt(max(0.0, (self._full_squares + self._part_squares) / seconds - mean * mean))
+        mean, square = (self._full + self._part) / seconds, (self._full_squares + self._part_squares) / seconds
+        variance = square - mean * mean
+        return sqrt(variance) if variance > ROUNDING * square else 0.0
 
 
 class _Score(_Deviation):
@@ -164,9 +167,8 @@ class _Score(_Deviation):
             return None
         mean = self._full / self._full_s
         variance = self._full_squares / self._full_s - mean * mean
-        # What remains of rounding is no spread: a constant has none to measure by.
-        if variance <= 1e-12 * max(1.0, mean * mean):
-            return None
+        if variance <= ROUNDING * self._full_squares / self._full_s:
+            return None  # a constant has no spread to measure by
         return float((value - (self._origin or 0.0) - mean) / sqrt(variance))
 
 
