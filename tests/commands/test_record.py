@@ -18,8 +18,9 @@ from jsonschema import Draft202012Validator
 from bridge.cli import main
 from bridge.commands import record
 from bridge.commands.allowed import Allowed
+from bridge.core.normalize import Intervals, Normalizer
 from bridge.files.paths import schemas_directory
-from bridge.model import Page
+from bridge.model import Page, Tier
 from bridge.simulator.simulator import Simulator
 from bridge.sources.dbus_http import Options
 from bridge.sources.recording import RecordingSource
@@ -81,13 +82,87 @@ def test_only_known_paths_are_written_and_never_a_secret(gx: Simulator, gx_url: 
         assert not any(word in path.read_text() for word in ("hunter", "aa:bb:cc"))
 
 
+WIFI_MAC, SSID, WIRED_MAC = "02fedcba9876", "Lake House", "02:12:34:56:78:9a"
+WIFI = f"wifi_{WIFI_MAC}_{SSID.encode().hex()}_managed_psk"
+NETWORK = {
+    "ethernet": {
+        "Wired": {
+            "Service": "ethernet_02123456789a_cable",
+            "State": "online",
+            "Method": "dhcp",
+            "Mac": WIRED_MAC,
+            "Address": "10.1.2.3",
+            "Nameservers": ["10.1.2.1"],
+        }
+    },
+    "wifi": {SSID: {"Service": WIFI, "State": "idle", "Mac": "02:FE:DC:BA:98:76", "Strength": 61}, "": {"Service": ""}},
+}
+STATISTICS = [
+    {
+        "ifname": "can0",
+        "linkinfo": {
+            "info_data": {
+                "state": "ERROR-ACTIVE",
+                "bittiming": {"bitrate": 500000},
+                "berr_counter": {"tx": 1, "rx": 2},
+            },
+            "info_xstats": {"restarts": 3, "bus_error": 4, "bus_off": 0},
+        },
+        "stats64": {"rx": {"packets": 99, "bytes": 792, "errors": 5}, "tx": {"packets": 7, "dropped": 1}},
+    }
+]
+
+
+def points(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what the platform's values come to as points."""
+    normalizer = Normalizer(catalogue(), Intervals(dict.fromkeys(Tier, 10.0)))
+    batch = normalizer.page(Page(PLATFORM, 0.0, values, True, 10.0))
+    return {sample.point.name: sample.value for sample in batch.samples}
+
+
+@pytest.mark.parametrize("form", [json.dumps, lambda tree: tree], ids=["text", "tree"])
+@pytest.mark.parametrize("is_all", [False, True], ids=["known", "all"])
+def test_of_a_json_value_only_its_points_are_written(form: Callable[[Any], Any], is_all: bool) -> None:
+    """Neither SSID nor MAC nor the connman name that holds both; a replay gives the same points."""
+    can = "CanBus/Interface/can0/Statistics"
+    raw = {"Network/Services": form(NETWORK), can: form(STATISTICS), "CanBus/Interface/can1/Statistics": form({})}
+    raw["CanBus/Interface/can2/Statistics"] = form(STATISTICS[0])  # some firmware wraps it in no list
+    written = Allowed(catalogue(), is_all).values(Page(PLATFORM, 0.0, raw, True, 10.0))
+    assert points(written) == points(raw)
+    assert points(raw)["platform/network/ethernet/address"] == "10.1.2.3"
+    assert points(raw)["platform/canbus/can0/rx/errors"] == points(raw)["platform/canbus/can2/rx/errors"] == 5
+    text = json.dumps(written)
+    assert not any(word in text for word in (SSID, SSID.encode().hex(), WIFI_MAC, "wifi", WIRED_MAC, "Mac", "02123456"))
+    assert "Strength" not in text and "ifname" not in text
+
+
+def test_network_services_reach_no_file(gx: Simulator, gx_url: str, tmp_path: Path) -> None:
+    """The whole way: from the answer of the GX to the bytes of the recording, with --all too."""
+    gx.set(PLATFORM, "/Network/Services", json.dumps(NETWORK))
+    gx.set(PLATFORM, "/Own/Copy", json.dumps(NETWORK["wifi"]))
+    gx.set(PLATFORM, "/Own/Service", WIFI)
+    gx.set(PLATFORM, "/Own/ByService", {WIFI: {"n": 1}, "02FEDCBA9876": 2, "plain": [WIFI, 3]})
+    path = tmp_path / "gx.jsonl"
+    assert main(["record", str(path), "--gx", gx_url, "--duration", "500ms", "--all"]) == 0
+    values = played(path)[PLATFORM]
+    wired = json.loads(values["Network/Services"])["ethernet"]["Wired"]
+    assert wired == {"State": "online", "Address": "10.1.2.3"}
+    assert values["Own/ByService"] == {"plain": [None, 3]} and "Own/Service" not in values
+    text = path.read_text().lower()
+    assert not any(word in text for word in (WIFI_MAC, SSID.encode().hex(), WIRED_MAC, "02:fe:dc"))
+
+
 @pytest.mark.parametrize(
     ("path", "raw", "written"),
     [
-        ("Network/Services", '{"eth": {"Mac": "aa:bb:cc:dd:ee:ff", "State": "ready"}}', '{"eth": {"State": "ready"}}'),
+        ("Network/Services", '{"ethernet": {"Wired": {"Mac": "aa:bb:cc:dd:ee:ff"}}}', '{"ethernet": {"Wired": {}}}'),
+        ("Network/Services", '{"ethernet": {"Wired": {"State": "aa:bb', None),
         ("Network/Services", "aa:bb:cc:dd:ee:ff", None),
-        ("Network/Services", {"wifi": {"Key": "x"}}, {"wifi": {}}),
+        ("Network/Services", {"wifi": {"Key": "x"}}, {}),
+        ("Network/Services", {"ethernet": {"Wired": {"State": {"Cafe": 1}}}}, {"ethernet": {"Wired": {"State": []}}}),
         ("Network/Services", [], []),
+        ("CanBus/Interfaces", '[{"interface": "can0", "ssid": "x"}]', '[{"interface": "can0"}]'),
+        ("CanBus/Interfaces", '[{"interface":"can0"}]', '[{"interface":"can0"}]'),
         ("Nobody/Knows", 1, None),
     ],
 )
