@@ -1,7 +1,7 @@
 """`victron-bridge forget`: clear what a device, or a whole site, has left on the broker.
 
-Laws: everything is listed before anything is cleared; what is online is not cleared by mistake; afterwards the broker
-is asked again, since MQTT 3.1.1 acknowledges what it drops.
+Laws: what goes is told before anything is cleared; what is online is not cleared by mistake; afterwards the broker is
+asked again, since MQTT 3.1.1 acknowledges what it drops.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ examples:
   victron-bridge forget home battery/512 --broker 192.168.1.2      a battery that was sold
   victron-bridge forget cabin --all-of-site --config bridge.yaml   a site that is no more
 
-The topics are listed and you are asked first. A device or site that is online is refused: a running bridge would
-publish it again.
+You are told what will go and asked first. A site that is online is refused, and so is a device that is online on such
+a site: a running bridge would publish it again.
 """
 
 _SITE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _DEVICE = re.compile(r"[a-z][a-z0-9_]{0,63}/[0-9]{1,10}")
-_SHOWN = 200  # topics that are listed; a site has more than a thousand
+_SHOWN = 10  # topics that are listed; a site has more than a thousand
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,11 +59,10 @@ def run(args: argparse.Namespace) -> int:
         if not found:
             print(f"victron-bridge: the broker keeps nothing of {what}", file=sys.stderr)
             return 1
-        _list(found)
-        status = f"{root}/{args.device}/status" if args.device else f"{root}/status"
-        if not args.force and any(one.topic == status and one.payload == "online" for one in found):
+        if not args.force and _is_online(session, root, args.device):
             print(f"victron-bridge: {what} is online; stop its bridge, or use --force", file=sys.stderr)
             return 1
+        _list(found)
         if not args.yes and not _is_confirmed(len(found)):
             print("victron-bridge: nothing was cleared", file=sys.stderr)
             return 1
@@ -97,6 +96,13 @@ def _read(session: BrokerSession, filters: list[str]) -> list[Retained]:
     """Return what the broker keeps there, without what a running bridge publishes at this moment."""
     kept = {message.topic: message for message in session.collect(filters) if message.is_retained and message.payload}
     return [kept[topic] for topic in sorted(kept)]
+
+
+def _is_online(session: BrokerSession, root: str, device: str | None) -> bool:
+    """Tell whether the site is online, and the device: a device's status outlives its bridge, the site's does not."""
+    topics = [f"{root}/status", *([f"{root}/{device}/status"] if device else [])]
+    online = {message.topic for message in _read(session, topics) if message.payload == "online"}
+    return online == set(topics)
 
 
 def _list(found: list[Retained]) -> None:

@@ -75,10 +75,32 @@ def test_a_device_that_is_online_is_refused(broker: Mosquitto, capsys: pytest.Ca
     with Subscriber(broker.port, "nothing") as writer:
         writer.publish("victron/home/battery/512/status", "online", retain=True)
     assert forget(broker, "home", "battery/512", "--yes") == 1
-    assert "is online" in capsys.readouterr().err
+    out, error = capsys.readouterr()
+    assert "is online" in error and out == ""
     assert OF_BATTERY.keys() <= kept(broker).keys()
     assert forget(broker, "home", "battery/512", "--yes", "--force") == 0
     assert kept(broker) == OTHERS
+
+
+@pytest.mark.parametrize("status", ["offline", ""])
+def test_a_device_of_a_site_without_a_bridge_is_not_online(status: str, broker: Mosquitto) -> None:
+    """A bridge that ended leaves `online` at its devices; the site's status tells that nobody serves them."""
+    with Subscriber(broker.port, "nothing") as writer:
+        writer.publish("victron/home/battery/512/status", "online", retain=True)
+        writer.publish("victron/home/status", status, retain=True)
+    assert forget(broker, "home", "battery/512", "--yes") == 0
+    assert not OF_BATTERY.keys() & kept(broker).keys()
+
+
+def test_a_long_list_is_cut(broker: Mosquitto, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ten topics are shown, the others counted; all are cleared."""
+    with Subscriber(broker.port, "nothing") as writer:
+        for number in range(20):
+            writer.publish(f"victron/cabin/battery/1/cell_{number:02}", "3.3", retain=True)
+    assert forget(broker, "cabin", "battery/1", "--yes") == 0
+    out = capsys.readouterr().out
+    assert (out.count("victron/cabin/"), "and 10 more" in out, "cleared 20 of 20" in out) == (10, True, True)
+    assert kept(broker) == {**OF_BATTERY, **OTHERS}
 
 
 def test_a_whole_site_needs_its_own_word(broker: Mosquitto, capsys: pytest.CaptureFixture[str]) -> None:
