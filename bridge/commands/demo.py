@@ -7,7 +7,6 @@ as children, and a subscriber that shows what any other subscriber would see.
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 
 from bridge.commands.demo_broker import DemoBroker, start_broker
 from bridge.commands.demo_screen import LineScreen, Screen, TerminalScreen
+from bridge.core.values import parse_json
 from bridge.errors import SinkError
 from bridge.simulator.simulator import Simulator
 
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         broker = start_broker(directory, stack)
         bridge = _start_bridge(directory, gx_port, broker, stack)
         screen.intro(f"http://127.0.0.1:{gx_port}", broker.name, broker.port)
-        client = _subscribe(broker.port, screen, stack)
+        client = _subscribe(broker.port, screen, stack, stopping)
         until = time.monotonic() + args.duration if args.duration else float("inf")
         while not stopping.wait(0.25) and time.monotonic() < until:
             if bridge.poll() is not None:
@@ -106,36 +106,51 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _subscribe(port: int, screen: Screen, stack: ExitStack) -> Any:
+def _subscribe(port: int, screen: Screen, stack: ExitStack, stopping: threading.Event) -> Any:
     from paho.mqtt.client import Client, MQTTMessage
     from paho.mqtt.enums import CallbackAPIVersion
 
     client = Client(CallbackAPIVersion.VERSION2, client_id="victron-bridge-demo-screen")
 
     def on_message(_client: Client, _data: Any, message: MQTTMessage) -> None:
-        topic = message.topic.removeprefix(f"victron/{SITE}/")
-        text = message.payload.decode("utf-8", "replace")
-        if topic == "alerts":
-            screen.event(json.loads(text))
-        else:
-            screen.value(topic, text)
+        show(screen, message.topic.removeprefix(f"victron/{SITE}/"), bytes(message.payload))
 
     client.on_message = on_message
     client.on_connect = lambda client, *_: client.subscribe(f"victron/{SITE}/#", 1)
-    _connect(client, port)
-    client.loop_start()
-    stack.callback(client.loop_stop)
-    stack.callback(client.disconnect)
+    if _connect(client, port, stopping):
+        client.loop_start()
+        stack.callback(client.loop_stop)
+        stack.callback(client.disconnect)
     return client
 
 
-def _connect(client: Any, port: int) -> None:
+def show(screen: Screen, topic: str, payload: bytes) -> None:
+    """Show one message; anybody may publish anything to this broker, so nothing is taken for granted."""
+    text = payload.decode("utf-8", "replace")
+    if topic != "alerts":
+        screen.value(topic, text)
+    if topic not in ("alerts", "alerts/active"):
+        return
+    document = parse_json(text)
+    if not isinstance(document, dict):
+        return
+    if topic == "alerts":
+        screen.event(document)
+    else:
+        listed = document.get("alerts")
+        alerts = [alert for alert in listed if isinstance(alert, dict)] if isinstance(listed, list) else []
+        screen.active([alert for alert in alerts if alert.get("phase") == "firing"])
+
+
+def _connect(client: Any, port: int, stopping: threading.Event) -> bool:
+    """Connect as soon as the broker listens; return False when the demo is to end before that."""
     deadline = time.monotonic() + READY_S
-    while True:
+    while not stopping.is_set():
         try:
             client.connect("127.0.0.1", port, keepalive=20)
-            return
+            return True
         except OSError as error:
             if time.monotonic() > deadline:
                 raise SinkError(f"the demo's broker does not answer: {error}") from error
-            time.sleep(0.2)
+            stopping.wait(0.2)
+    return False

@@ -1,7 +1,8 @@
 """What the demo shows: a table of live values, the alerts that are active, and what happened lately.
 
 On a terminal the screen is drawn anew twice a second; into a pipe, a line of values every five seconds and a line
-per event. Callbacks come from the subscriber's thread, drawing from the main thread.
+per event. What is active comes from the retained document, not from events: an alert that flaps ends its events on
+`firing`. Callbacks come from the subscriber's thread, drawing from the main thread.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import shutil
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+
+from bridge.commands.table import printable
 
 ROWS = (  # topic, words, unit
     ("battery/soc", "Battery state of charge", "%"),
@@ -38,6 +41,7 @@ class Screen(Protocol):
     def announce(self, text: str) -> None: ...
     def value(self, topic: str, payload: str) -> None: ...
     def event(self, document: Mapping[str, Any]) -> None: ...
+    def active(self, alerts: Sequence[Mapping[str, Any]]) -> None: ...
     def draw(self, is_connected: bool) -> None: ...
     def outro(self) -> None: ...
 
@@ -48,7 +52,8 @@ class LineScreen:
     def __init__(self, site: str) -> None:
         self._site = site
         self._values: dict[str, str] = {}
-        self._counts = {"firing": 0, "resolved": 0}
+        self._counts: Counter[str] = Counter()
+        self._active = 0
         self._next = 0.0
 
     def intro(self, gx: str, broker: str, port: int) -> None:
@@ -62,11 +67,12 @@ class LineScreen:
         self._values[topic] = payload
 
     def event(self, document: Mapping[str, Any]) -> None:
-        event = document["event"]
-        self._counts[event] = self._counts.get(event, 0) + 1
-        print(
-            f"{_clock()} ALERT  {event} {document['severity']} {document['alert']}: {document['summary']}", flush=True
-        )
+        event, severity, alert, summary = _words(document, "event", "severity", "alert", "summary")
+        self._counts[event] += 1
+        print(f"{_clock()} ALERT  {event} {severity} {alert}: {summary}", flush=True)
+
+    def active(self, alerts: Sequence[Mapping[str, Any]]) -> None:
+        self._active = len(alerts)
 
     def draw(self, is_connected: bool) -> None:
         if time.monotonic() < self._next or "battery/soc" not in self._values:
@@ -76,8 +82,7 @@ class LineScreen:
         print(f"{_clock()} VALUES {', '.join(shown)}", flush=True)
 
     def outro(self) -> None:
-        counts = ", ".join(f"{count} {event}" for event, count in self._counts.items())
-        print(f"{len(self._values)} topics, alert events: {counts}")
+        print(_closing(len(self._values), self._counts, self._active))
 
 
 class TerminalScreen:
@@ -87,7 +92,8 @@ class TerminalScreen:
         self._site = site
         self._lock = threading.Lock()
         self._values: dict[str, str] = {}
-        self._active: dict[str, Mapping[str, Any]] = {}
+        self._counts: Counter[str] = Counter()
+        self._active: Sequence[Mapping[str, Any]] = ()
         self._log: deque[str] = deque(maxlen=100)
         self._head: list[str] = []
         self._next = 0.0
@@ -107,14 +113,14 @@ class TerminalScreen:
         self._values[topic] = payload
 
     def event(self, document: Mapping[str, Any]) -> None:
-        event = document["event"]
+        event, alert, summary = _words(document, "event", "alert", "summary")
         with self._lock:
-            if event == "resolved":
-                self._active.pop(document["id"], None)
-            else:
-                self._active[document["id"]] = document
-            colour = _COLOURS.get(event, "")
-            self._log.append(f"{_clock()} {colour}{event} {document['alert']}: {document['summary']}{_OFF}")
+            self._counts[event] += 1
+            self._log.append(f"{_clock()} {_COLOURS.get(event, '')}{event} {alert}: {summary}{_OFF}")
+
+    def active(self, alerts: Sequence[Mapping[str, Any]]) -> None:
+        with self._lock:
+            self._active = alerts
 
     def draw(self, is_connected: bool) -> None:
         if time.monotonic() < self._next:
@@ -130,7 +136,7 @@ class TerminalScreen:
         sys.stdout.flush()
 
     def _table(self) -> list[str]:
-        status = self._values.get("status", "waiting for the first values …")
+        status = printable(self._values.get("status", "waiting for the first values …"))
         rows = [f"{_BOLD}victron/{self._site}/{_OFF}   {status}, {len(self._values)} topics"]
         for topic, words, unit in ROWS:
             rows.append(f"  {topic:<30} {words:<28} {_with_unit(self._values.get(topic, '…'), unit):>16}")
@@ -140,17 +146,28 @@ class TerminalScreen:
         if not self._active:
             return [f"{_BOLD}Alerts{_OFF}   {_GREEN}none active{_OFF}"]
         rows = [f"{_BOLD}Alerts{_OFF}   {_RED}{len(self._active)} active{_OFF}"]
-        for document in self._active.values():
-            rows.append(f"  {_RED}{document['severity']:<9}{_OFF} {document['alert']}: {document['summary']}")
-            rows.append(f"            {document['action']}")
+        for document in self._active:
+            severity, alert, summary, action = _words(document, "severity", "alert", "summary", "action")
+            rows.append(f"  {_RED}{severity:<9}{_OFF} {alert}: {summary}")
+            rows.append(f"            {action}")
         return rows
 
     def outro(self) -> None:
-        print()
+        print(f"\r\n{_closing(len(self._values), self._counts, len(self._active))}")
+
+
+def _words(document: Mapping[str, Any], *keys: str) -> tuple[str, ...]:
+    return tuple(printable(str(document.get(key, "?")), 300) for key in keys)
+
+
+def _closing(topics: int, counts: Mapping[str, int], active: int) -> str:
+    events = ", ".join(f"{count} {event}" for event, count in counts.items()) or "none"
+    return f"ended; {topics} topics, alert events: {events}, active now: {active}"
 
 
 def _with_unit(value: str, unit: str) -> str:
-    return f"{value} {unit}" if unit and value not in ("null", "…") else value
+    text = printable(value)
+    return f"{text} {unit}" if unit and value not in ("null", "…") else text
 
 
 def _clock() -> str:
