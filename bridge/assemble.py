@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 
@@ -125,21 +126,27 @@ def bridge_parts(settings: Settings, compiled: Compiled, clock: SteadyClock) -> 
     name = settings.broker.client_id or client_id(settings.state_directory)
     options = broker_options(settings.broker, name, len(sites))
 
-    def open_sink(will: Message, births: Callable[[], Sequence[Message]], now: Callable[[], float]) -> MqttSink:
-        return MqttSink(options, will, births, now)
+    def open_sink(
+        will: Message,
+        births: Callable[[], Sequence[Message]],
+        now: Callable[[], float],
+        settled: Callable[[Message], None],
+    ) -> MqttSink:
+        return MqttSink(options, will, births, now, settled)
 
     return BridgeParts(
         sites=sites,
         topics=BridgeTopics(settings.base_topic, name),
-        info={"protocol": settings.broker.protocol, "config_hash": config_hash(settings)},
-        state=StateStore(settings.state_directory),
+        info={"config_hash": config_hash(settings)},
+        open_store=lambda name: StateStore(settings.state_directory, name=name),
         open_sink=open_sink,
     )
 
 
 def config_hash(settings: Settings) -> str:
     """Return a short fingerprint of the settings without their secrets: did two bridges start with the same?"""
-    return f"{zlib.crc32(repr(settings).encode()):08x}"
+    text = json.dumps(settings, default=lambda value: sorted(value) if isinstance(value, frozenset) else repr(value))
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def without_login(url: str) -> str:

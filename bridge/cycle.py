@@ -12,25 +12,38 @@ run out while a request hangs. Both apply under one lock, so the stages never ov
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from bridge.core.engine import Engine
 from bridge.core.normalize import Batch, Normalizer
 from bridge.core.summary import Summary
 from bridge.core.topics import SiteTopics, StateTopics
-from bridge.model import Device, Kind, Message, Point, PointSpec, Read, Sample, Tier
+from bridge.model import Alert, Device, Event, Kind, Message, Point, PointSpec, Read, Sample, Tier
 from bridge.sinks.base import Sink
 from bridge.sources.base import Source
 
+log = logging.getLogger(__name__)
+
 SUMMARY_EVERY_S = 10.0
+DOCUMENTS_EVERY_S = 300.0  # status, info and alert topics are sent again this often, and expire after three times that
 _ONLINE = Point(
     "site/online",
     PointSpec(Kind.BOOL, "site/online", "", "", {}, Tier.CRITICAL, 0, 0.0, (), "Does the GX answer?", "", ""),
     None,
     "site",
 )
+
+
+class Memory(Protocol):
+    """What a cycle keeps over a restart (see `site_state`)."""
+
+    def add(self, events: Sequence[Message]) -> None: ...
+    def note_alerts(self, topics: Iterable[tuple[str, Alert]]) -> None: ...
+    def is_due(self, now: float) -> bool: ...
+    def save(self, now: float, document: Mapping[str, Any]) -> None: ...
 
 
 class Cycle:
@@ -46,6 +59,7 @@ class Cycle:
         summary: Summary,
         sink: Sink,
         forget_after_s: float | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.source = source
         self.normalizer = normalizer
@@ -55,11 +69,14 @@ class Cycle:
         self._summary = summary
         self._sink = sink
         self._forget_after_s = forget_after_s
+        self._memory = memory
         self._gone_since: dict[Device, float] = {}
         self._lock = threading.Lock()
         self._is_online: bool | None = None
         self._summary_due = 0.0
-        self._has_transition = False
+        self._documents: dict[str, Message] = {}
+        self._documents_due = 0.0
+        self._wall_offset_s = 0.0
         self.news = ""
 
     def turn(self, now: float, clock_now: Callable[[], float]) -> None:
@@ -74,13 +91,18 @@ class Cycle:
             self._apply(now, batches)
 
     def tick(self, now: float) -> None:
-        """Let clocks run out: `for`, staleness, the site going offline, the summary."""
+        """Let clocks run out: `for`, staleness, the site going offline, the summary, refreshes, the state."""
         with self._lock:
             is_online = self.source.is_online(now)
             if now >= self.engine.next_clock() or is_online is not self._is_online or self._is_summary_due(now):
                 self._apply(now, [])
             if self._gone_since:
                 self._forget(now)
+            if now >= self._documents_due:
+                self._documents_due = now + DOCUMENTS_EVERY_S
+                self._sink.publish(self._fresh([message._replace(at=now) for message in self._documents.values()]))
+            if self._memory is not None and self._memory.is_due(now):
+                self._memory.save(now, self._dump())
 
     def next_clock(self) -> float:
         return self.engine.next_clock()
@@ -88,107 +110,145 @@ class Cycle:
     def _apply(self, now: float, batches: list[Batch]) -> None:
         samples: list[Sample] = []
         reads: list[Read] = []
-        messages = self._presence_messages(now, batches, samples)
+        documents = self._presence_documents(now, batches, samples)
         for batch in batches:
             samples += batch.samples
             reads += batch.reads
         events = self.engine.step(now, samples, reads)
         samples += self.engine.take_records()
-        messages += [self._topics.alert_event(event, now) for event in events]
-        messages += self._alert_states(now)
+        documents += self._alert_documents(now)
+        told = self._events(now, events)
         if reads:  # derived points were looked at again too, and are refreshed like those that they come from
             reads.append(Read("rules", now, max(read.stale_after_s for read in reads)))
-        messages += self._state_topics.messages(samples, reads)
+        states = self._state_topics.messages(samples, reads)
         self._summary.update(samples)
         if self._is_summary_due(now):
-            messages.append(self._summary_message(now))
+            documents.append(self._summary_document(now))
+        messages = [*told, *self._fresh(documents), *states]
         if messages:
             self._sink.publish(messages)
 
-    def _presence_messages(self, now: float, batches: list[Batch], samples: list[Sample]) -> list[Message]:
-        messages = []
+    def _events(self, now: float, events: list[Event]) -> list[Message]:
+        """Return the messages of what the rules have to say, after it was written down."""
+        messages = [self._topics.alert_event(event, now) for event in events]
+        for event in events:
+            log.info("%s %s: %s", event.event, event.id, event.summary)
+        if messages and self._memory is not None:
+            self._memory.add(messages)
+            self._memory.save(now, self._dump())
+        return messages
+
+    def _fresh(self, documents: Iterable[Message]) -> list[Message]:
+        """Return retained documents with an expiry, and remember them: they are sent again until they change."""
+        expiry_s = int(3 * DOCUMENTS_EVERY_S)
+        messages = [message._replace(meta=message.meta._replace(expiry_s=expiry_s)) for message in documents]
+        self._documents.update((message.topic, message) for message in messages)
+        return messages
+
+    def _presence_documents(self, now: float, batches: list[Batch], samples: list[Sample]) -> list[Message]:
+        documents = []
         is_online = self.source.is_online(now)
         if is_online is not None and is_online is not self._is_online:
             self._is_online = is_online
+            log.info("the GX is %s", "online" if is_online else "offline")
             samples.append(Sample(_ONLINE, is_online, now))
-            messages.append(self._topics.status(is_online, now))
+            documents.append(self._topics.status(is_online, now))
             self._summary.changed = True
         for batch in batches:
             for device, info in batch.infos:
-                messages.append(self._topics.device_info(device, info, now))
-            for presence in batch.presences:
-                messages.append(self._topics.device_status(presence.device, presence.is_online, now))
-                if presence.is_online:
-                    self._gone_since.pop(presence.device, None)
-                elif self._forget_after_s is not None:
-                    self._gone_since[presence.device] = now
+                documents.append(self._topics.device_info(device, info, now))
+            for device, is_there in batch.presences:
+                documents.append(self._topics.device_status(device, is_there, now))
                 self._summary.changed = True
-        return messages
+                if is_there:
+                    self._gone_since.pop(device, None)
+                elif self._forget_after_s is not None:
+                    self._gone_since[device] = now
+        return documents
 
     def _forget(self, now: float) -> None:
         """Clear the retained topics of devices that have been gone for `publish.forget_after`."""
         limit_s = self._forget_after_s
         for device in [device for device, since in self._gone_since.items() if limit_s and now - since >= limit_s]:
             del self._gone_since[device]
-            topics = self._state_topics.forget(device)
-            self._sink.publish([*topics, *self._topics.forget(device)])
+            alerts = [topic for topic in self._documents if topic.endswith(f"/{device.path}") and "/alerts/" in topic]
+            cleared = [*self._state_topics.forget(device), *self._topics.forget(device)]
+            cleared += [self._documents[topic]._replace(payload="", at=now) for topic in alerts]
+            for message in cleared:
+                self._documents.pop(message.topic, None)
+            self._sink.publish(cleared)
 
-    def _alert_states(self, now: float) -> list[Message]:
+    def _alert_documents(self, now: float) -> list[Message]:
         changed = self.engine.take_alerts()
         if not changed:
             return []
-        self._has_transition = True
         self._summary.changed = True
         self._summary_due = now  # an alert is worth a summary at once
         states = [self._topics.alert_state(alert, now) for alert in changed]
+        if self._memory is not None:
+            self._memory.note_alerts((state.topic, alert) for state, alert in zip(states, changed))
         return [*states, self._topics.active_alerts(self.engine.alerts(), now)]
 
     def _is_summary_due(self, now: float) -> bool:
         return self._summary.changed and now >= self._summary_due
 
-    def _summary_message(self, now: float) -> Message:
+    def _summary_document(self, now: float) -> Message:
         self._summary_due = now + SUMMARY_EVERY_S
         online = len(self.normalizer.devices.online)
         return self._topics.summary(self._summary.document(bool(self._is_online), online, self.engine.alerts()), now)
 
     # -- start, stop, health: any thread ----------------------------------------------------------------------------
 
-    def birth(self, now: float) -> None:
-        """Publish what is known before the GX answers: the alerts that were active when the process ended."""
+    def birth(self, now: float, left: Iterable[str] = ()) -> None:
+        """Publish what is known before the GX answers: the alerts that were active when the process ended.
+
+        Args:
+            left: alert topics on the broker that say something else than inactive; those of rules and devices that
+                are no more are cleared.
+        """
         with self._lock:
+            self._documents_due = now + DOCUMENTS_EVERY_S
             alerts = self.engine.alerts()
-            messages = [self._topics.active_alerts(alerts, now)]
-            messages += [self._topics.alert_state(alert, now) for alert in alerts]
-            self._sink.publish(messages)
+            states = [self._topics.alert_state(alert, now) for alert in alerts]
+            if self._memory is not None:
+                self._memory.note_alerts((state.topic, alert) for state, alert in zip(states, alerts))
+            active = self._topics.active_alerts(alerts, now)
+            gone = set(left) - {state.topic for state in states}
+            cleared = [active._replace(topic=topic, payload="") for topic in sorted(gone)]
+            self._sink.publish([*self._fresh([active, *states]), *cleared])
 
-    def dump(self) -> dict[str, Any]:
+    def end(self, now: float) -> None:
+        """Say that nobody listens to this GX any more, and write the state."""
+        with self._lock:
+            if self._is_online:
+                self._sink.publish([self._topics.status(False, now)])
+            if self._memory is not None:
+                self._memory.save(now, self._dump())
+
+    def _dump(self) -> dict[str, Any]:
         """Return what must survive a restart, as JSON-able data."""
-        with self._lock:
-            devices = sorted(self.normalizer.devices.online)
-            return {"engine": self.engine.dump(), "devices": [list(device) for device in devices]}
+        devices = [list(device) for device in sorted(self.normalizer.devices.online)]
+        return {"engine": self.engine.dump(), "devices": devices, "wall_offset_s": self._wall_offset_s}
 
-    def load(self, state: Mapping[str, Any], now: float) -> None:
-        """Take over what `dump` returned before the restart."""
+    def load(self, engine: Mapping[str, Any], devices: Iterable[Any], wall_offset_s: float, now: float) -> None:
+        """Take over what was saved before the restart; `wall_offset_s` is how far that clock was from the truth."""
         with self._lock:
-            self.engine.load(state.get("engine", {}), now)
-            self.normalizer.devices.expect(Device(kind, instance) for kind, instance in state.get("devices", ()))
-
-    def take_transition(self) -> bool:
-        """Tell whether an alert changed since the last call: worth a write to the disk."""
-        had, self._has_transition = self._has_transition, False
-        return had
+            self.engine.load(engine, now, wall_offset_s)
+            self.normalizer.devices.expect(Device(kind, instance) for kind, instance in devices)
 
     def set_wall_offset(self, offset_s: float, utc_offset_s: float) -> None:
         """Say how far the wall clock is from the steady clock, and local time from UTC."""
         with self._lock:
+            self._wall_offset_s = self._state_topics.wall_offset_s = offset_s
             self.engine.set_wall_offset(offset_s, utc_offset_s)
 
     def health(self) -> Mapping[str, Any]:
-        return {
-            "online": self._is_online,
-            "devices": len(self.normalizer.devices.online),
-            "source": dict(self.source.health()),
-            "refused": dict(self.normalizer.counters),
-            "rules": dict(self.engine.counters),
-            "alerts": len(self.engine.alerts()),
-        }
+        with self._lock:
+            return {
+                "online": self._is_online,
+                "devices": len(self.normalizer.devices.online),
+                "source": dict(self.source.health()),
+                "refused": dict(self.normalizer.counters),
+                "rules": dict(self.engine.counters),
+                "alerts": len(self.engine.alerts()),
+            }

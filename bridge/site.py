@@ -7,8 +7,9 @@ told it once. The name is kept in the state: at the next start a GX that is down
 from __future__ import annotations
 
 import logging
+import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from bridge.clock import SteadyClock
@@ -19,11 +20,14 @@ from bridge.core.rules import Program
 from bridge.core.summary import Summary
 from bridge.core.topics import Format, SiteTopics, StateTopics
 from bridge.cycle import Cycle
+from bridge.files.settings_records import RESERVED_SITES
 from bridge.sinks.base import Sink
+from bridge.site_state import SiteState
 from bridge.sources.base import Source
 
 log = logging.getLogger(__name__)
 
+SITE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _LONGEST_WAIT_S = 60.0
 _AFTER_CRASH_S = 5.0
 
@@ -51,18 +55,21 @@ class SiteRunner:
         parts: SiteParts,
         sink: Sink,
         clock: SteadyClock,
-        state_of: Callable[[str], Mapping[str, Any]],
+        open_state: Callable[[str], SiteState],
         kept_name: str = "",
+        is_free: Callable[[str], bool] = lambda name: True,
     ) -> None:
         self._parts = parts
         self._sink = sink
         self._clock = clock
-        self._state_of = state_of
+        self._open_state = open_state
+        self._is_free = is_free
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._normalizer = Normalizer(parts.catalogue, parts.intervals, parts.publish_raw)
         self.source = parts.open_source(self._normalizer)
         self.cycle: Cycle | None = None
+        self.state: SiteState | None = None
         self.name = parts.name
         self.gx = parts.gx
         self._kept_name = kept_name
@@ -117,13 +124,19 @@ class SiteRunner:
 
     def _identify(self) -> None:
         serial = self.source.identify(self._clock.now())
-        if serial is not None:
-            self._is_named = True
-            self._take_name(serial.lower())
+        if serial is None:
+            self._say(f"the GX at {self._parts.gx} does not tell its serial yet, which names this site")
+            if self.cycle is None and self._kept_name:
+                self._take_name(self._kept_name)
             return
-        self._say(f"the GX at {self._parts.gx} does not tell its serial yet, which names this site")
-        if self.cycle is None and self._kept_name:
-            self._take_name(self._kept_name)
+        name = serial.lower()
+        if not SITE_NAME.fullmatch(name) or name in RESERVED_SITES:
+            self._say(f"the serial {serial[:80]!r} of {self._parts.gx} is no name of a site; give it one in the config")
+        elif name != self.name and not self._is_free(name):
+            self._say(f"{self._parts.gx} and another site are both named {name}; give them names in the config")
+        else:
+            self._is_named = True
+            self._take_name(name)
 
     def _take_name(self, name: str) -> None:
         if self.cycle is not None and name == self.name:
@@ -134,6 +147,7 @@ class SiteRunner:
 
     def _open_cycle(self) -> None:
         parts, name = self._parts, self.name
+        state = self._open_state(name)
         cycle = Cycle(
             source=self.source,
             normalizer=self._normalizer,
@@ -143,12 +157,13 @@ class SiteRunner:
             summary=Summary(name),
             sink=self._sink,
             forget_after_s=parts.forget_after_s,
+            memory=state,
         )
-        state = self._state_of(name)
         now = self._clock.now()
-        if state:
-            cycle.load(state, now)
-        cycle.birth(now)
+        cycle.load(state.engine, state.devices, state.wall_offset_s, now)
+        self._sink.publish(state.undelivered())
+        cycle.birth(now, state.old_alerts)
+        self.state = state
         self.cycle = cycle
 
     def _say(self, news: str) -> None:
@@ -164,5 +179,6 @@ class SiteRunner:
             self.cycle.tick(now)
 
     def health(self) -> dict[str, Any]:
-        document: dict[str, Any] = {"crashes": self.crashes}
+        state = self.state
+        document: dict[str, Any] = {"crashes": self.crashes, "state_failures": state.failures if state else 0}
         return document | (dict(self.cycle.health()) if self.cycle else {"source": dict(self.source.health())})

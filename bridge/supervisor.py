@@ -21,18 +21,20 @@ from bridge.core.values import iso_time
 from bridge.files.state import StateStore
 from bridge.model import Message
 from bridge.sinks.base import Sink
-from bridge.sinks.outbox import mark_replayed
 from bridge.site import SiteParts, SiteRunner
+from bridge.site_state import SiteState
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 HEALTH_EVERY_S = 60.0
-STATE_EVERY_S = 300.0
 WALL_EVERY_S = 10.0
 WALL_STEP_S = 1.0  # a wall clock that drifts less than this is only slewing
 SITES_END_S = 0.5
 SINK_ENDS_S = 1.0
+
+
+Settled = Callable[[Message], None]
 
 
 class BridgeParts(NamedTuple):
@@ -41,8 +43,9 @@ class BridgeParts(NamedTuple):
     sites: Sequence[SiteParts]
     topics: BridgeTopics
     info: Mapping[str, Any]
-    state: StateStore
-    open_sink: Callable[[Message, Callable[[], Sequence[Message]], Callable[[], float]], Sink]  # will, births, clock
+    open_store: Callable[[str], StateStore]  # name of a document -> where it is kept
+    open_sink: Callable[[Message, Callable[[], Sequence[Message]], Callable[[], float], Settled], Sink]
+    # will, births, steady clock, settled
 
 
 class Supervisor:
@@ -53,19 +56,20 @@ class Supervisor:
         self._clock = clock
         self._stop = threading.Event()
         now = clock.now()
-        self._sink = parts.open_sink(parts.topics.status(False, now), self._births, clock.now)
-        self._state = dict(parts.state.load() or {})
-        names = self._state.get("names", {})
+        self._names_store = parts.open_store("bridge")
+        self._names: dict[str, str] = dict((self._names_store.load() or {}).get("names", {}))
+        self._sink = parts.open_sink(parts.topics.status(False, now), self._births, clock.now, self._settled)
         self._runners = [
-            SiteRunner(site, self._sink, clock, self._site_state, names.get(site.gx, "")) for site in parts.sites
+            SiteRunner(site, self._sink, clock, self._open_state, self._names.get(site.gx, ""), self._is_free)
+            for site in parts.sites
         ]
         self._started = now
+        self._info: Mapping[str, Any] = {}
         self._health_due = now + 1.0
-        self._state_due = now + STATE_EVERY_S
         self._wall_due = now
         self._wall_offset = 0.0
         self._cpu = (now, time.process_time())
-        self._saved: dict[str, Any] = {}
+        self.faults = 0
 
     def run(self) -> int:
         """Run until SIGTERM, SIGINT or `stop`; return the exit code."""
@@ -80,7 +84,6 @@ class Supervisor:
         return 0
 
     def start(self) -> None:
-        self._sink.publish(self._undelivered())
         self._sink.start()
         for runner in self._runners:
             runner.start()
@@ -89,24 +92,42 @@ class Supervisor:
         self._stop.set()
 
     def _births(self) -> list[Message]:
-        """Return what is said first at every login: that we are here, and who we are."""
-        now = self._clock.now()
-        sites = [runner.name for runner in self._runners if runner.name]
-        info = {"version": __version__, "sites": sites, "started_at": iso_time(self._started), **self._parts.info}
-        return [self._parts.topics.status(True, now), self._parts.topics.info(info, now)]
+        """Return what is said first at every login: that we are here."""
+        return [self._parts.topics.status(True, self._clock.now())]
 
     def _tick(self) -> None:
         now = self._clock.now()
         for runner in self._runners:
-            runner.tick(now)
+            self._guarded(runner.name, runner.tick, now)
         if now >= self._wall_due:
             self._follow_wall(now)
         if now >= self._health_due:
             self._health_due = now + HEALTH_EVERY_S
-            self._sink.publish([self._parts.topics.health(self.health(now), now, HEALTH_EVERY_S)])
-        if now >= self._state_due or self._has_transition():
-            self._state_due = now + STATE_EVERY_S
-            self._save([])
+            self._guarded("health", self._publish_health, now)
+
+    def _guarded(self, name: str, work: Callable[[float], None], now: float) -> None:
+        """Let a fault in our own code cost one site one turn, not all sites everything."""
+        try:
+            work(now)
+        except Exception:
+            self.faults += 1
+            log.exception("%s: a fault of ours; going on", name)
+
+    def _publish_health(self, now: float) -> None:
+        health = self.health(now)
+        messages = [self._parts.topics.health(health, now, HEALTH_EVERY_S)]
+        sites = sorted(runner.name for runner in self._runners if runner.name)
+        info = {
+            "version": __version__,
+            "sites": sites,
+            "protocol": health["mqtt"].get("protocol"),
+            "started_at": iso_time(self._started + self._wall_offset),
+            **self._parts.info,
+        }
+        if info != self._info:
+            self._info = info
+            messages.append(self._parts.topics.info(info, now))
+        self._sink.publish(messages)
 
     def _follow_wall(self, now: float) -> None:
         """Tell everyone what people's clocks show: after a step of NTP, and when summer time begins or ends."""
@@ -121,29 +142,22 @@ class Supervisor:
 
     # -- state ------------------------------------------------------------------------------------------------------
 
-    def _site_state(self, site: str) -> Mapping[str, Any]:
-        state = self._state.get("sites", {}).get(site, {})
-        return state if isinstance(state, Mapping) else {}
+    def _open_state(self, site: str) -> SiteState:
+        """Return the state of a site; a name that the GX gave is kept, for a start at which the GX is down."""
+        names = {runner.gx: runner.name for runner in self._runners if runner.name}
+        if names != self._names:
+            self._names = names
+            self._names_store.save({"names": names})
+        return SiteState(self._parts.open_store(f"site-{site}"))
 
-    def _undelivered(self) -> list[Message]:
-        """Return the events that the last process could not deliver; they go out first, marked as replayed."""
-        events = map(Message.from_row, self._state.get("outbox", []))
-        return [event._replace(payload=mark_replayed(event.payload)) for event in events]
+    def _is_free(self, name: str) -> bool:
+        return all(runner.name != name for runner in self._runners)
 
-    def _has_transition(self) -> bool:
-        return any(runner.cycle is not None and runner.cycle.take_transition() for runner in self._runners)
-
-    def _save(self, outbox: Sequence[Message]) -> None:
-        sites = {runner.name: runner.cycle.dump() for runner in self._runners if runner.cycle is not None}
-        # A site that has not answered yet keeps what was known of it.
-        state = {
-            "sites": {**self._state.get("sites", {}), **sites},
-            "names": {runner.gx: runner.name for runner in self._runners if runner.name},
-            "outbox": [message.to_row() for message in outbox],
-        }
-        if state != self._saved:
-            self._parts.state.save(state)
-            self._saved = state
+    def _settled(self, message: Message) -> None:
+        """Tell every site's state that the broker has this event; only one knows it. In the sink's thread."""
+        for runner in self._runners:
+            if runner.state is not None:
+                runner.state.settled(message, self._clock.now())
 
     # -- health -----------------------------------------------------------------------------------------------------
 
@@ -157,7 +171,7 @@ class Supervisor:
             "cpu_percent": round(100 * share, 2),
             "rss_mb": _rss_mb(),
             "mqtt": dict(self._sink.health()),
-            "state_failures": self._parts.state.failures,
+            "faults": self.faults,
             "sites": {runner.name or f"unnamed_{index}": runner.health() for index, runner in enumerate(self._runners)},
         }
 
@@ -169,10 +183,12 @@ class Supervisor:
         deadline = self._clock.now() + SITES_END_S
         for runner in self._runners:
             runner.join(deadline - self._clock.now())
-        outbox = self._sink.stop(SINK_ENDS_S)
-        self._save(outbox)
-        if outbox:
-            log.warning("%d alert events were not delivered; they are kept for the next start", len(outbox))
+        for runner in self._runners:
+            if runner.cycle is not None:
+                self._guarded(runner.name, runner.cycle.end, self._clock.now())
+        left = self._sink.stop(SINK_ENDS_S)
+        if left:
+            log.warning("%d alert events were not delivered; they are kept for the next start", len(left))
 
 
 def _rss_mb() -> float:

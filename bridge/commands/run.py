@@ -6,7 +6,6 @@ import argparse
 import gc
 import logging
 import os
-import sys
 
 from bridge.assemble import bridge_parts
 from bridge.clock import SteadyClock
@@ -40,16 +39,16 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: another process uses the state directory.
     """
     settings, compiled = load_lean(vars(args), os.environ)
-    # supervisors such as systemd and multilog add the time themselves
-    form = "%(levelname)s %(message)s" if not sys.stderr.isatty() else "%(asctime)s %(levelname)s %(message)s"
-    logging.basicConfig(level=settings.log_level.upper(), format=form, datefmt="%H:%M:%S")
+    # systemd adds the time itself
+    form = "%(levelname)s %(message)s" if "JOURNAL_STREAM" in os.environ else "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(level=settings.log_level.upper(), format=form)
     for warning in compiled.warnings:
         logging.warning("%s", warning)
     clock = SteadyClock()
-    parts = bridge_parts(settings, compiled, clock)
     lock = DirectoryLock(settings.state_directory)
     lock.acquire()
     try:
+        parts = bridge_parts(settings, compiled, clock)
         supervisor = Supervisor(parts, clock)
         del compiled, parts
         gc.collect()

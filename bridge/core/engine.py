@@ -355,7 +355,7 @@ class Engine:
         """Return everything that `load` needs to go on, as JSON can hold it."""
         return dump_engine(self.store, self.announcer, self.alert_states, self.derived_states, self._now)
 
-    def load(self, state: Mapping[str, Any], now: float) -> None:
+    def load(self, state: Mapping[str, Any], now: float, shift_s: float = 0.0) -> None:
         """Go on from a dumped state. To be called once, before the first step.
 
         What the rules no longer know is dropped. After a gap of more than three poll intervals, or when the clock
@@ -364,7 +364,7 @@ class Engine:
         if not is_state(state):
             return
         self._agenda.restart()
-        load_engine(state, now, self.store, self.announcer, self.alert_states, self.derived_states)
+        load_engine(state, now, self.store, self.announcer, self.alert_states, self.derived_states, shift_s)
         self._now = now
         self.store.values[0] = now
         self._agenda.go_on(now)

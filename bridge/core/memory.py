@@ -57,17 +57,20 @@ def load_engine(
     announcer: Announcer,
     alerts: Mapping[str, AlertState],
     derived: Mapping[str, DerivedState],
+    shift_s: float = 0.0,
 ) -> None:
-    """Take over a state, as far as the rules of today know it."""
-    at = time_in(state["at"])
-    shift_s = now - at if now < at else 0.0
+    """Take over a state, as far as the rules of today know it. All its times are moved by `shift_s` first."""
+    at = time_in(state["at"]) + shift_s
+    is_back = now < at
+    if is_back:
+        shift_s += now - at
     announcer.seq = int(state["seq"])
     announcer.next_silence = int(state["next_silence"])
     for key, matcher, until, comment in state["silences"]:
         announcer.silences[int(key)] = Silence(int(key), dict(matcher), float(until) + shift_s, comment)
     store.values[0] = now
     store.load(state["store"], shift_s)
-    gap_s = inf if shift_s else now - at
+    gap_s = inf if is_back else now - at
     for key, alert in alerts.items():
         kept = state["alerts"].get(key)
         if kept is not None:

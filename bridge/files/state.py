@@ -114,7 +114,7 @@ class StateStore:
 
 def _sealed(document: dict[str, Any]) -> bytes:
     """Return a line with the checksum of the JSON that follows: a file cut short or mixed up must not pass."""
-    body = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    body = json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
     return b"%08x\n%s" % (zlib.crc32(body), body)
 
 

@@ -1,0 +1,86 @@
+"""What one site must not forget: its alerts, the events nobody has taken yet, and which topics it left on the broker.
+
+Law: an event is on the disk before it is offered to the broker, in one document with the engine that made it, so a
+power cut at any moment loses no event and gives no number twice. What the broker has acknowledged leaves the disk with
+the next save; a cut before that sends it once more, marked as replayed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bridge.files.state import StateStore
+from bridge.model import Alert, Message
+from bridge.sinks.outbox import mark_replayed
+
+SETTLE_S = 2.0  # acknowledgements are written down this long after the first of them, in one go
+STEADY_EVERY_S = 300.0  # without events: flash wears
+MAX_OUTBOX = 1000
+
+
+class SiteState:
+    """One document on the disk. `save` is called under the cycle's lock, `settled` from the sink's thread."""
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._outbox: dict[str, Message] = {}
+        self._alerts: dict[str, str] = {}  # topic of every alert that was published as not inactive -> its id
+        self._saved_at = 0.0
+        self._settled_at: float | None = None
+        self.dropped = 0
+        document = store.load() or {}
+        self.engine: Mapping[str, Any] = document.get("engine", {})
+        self.wall_offset_s = float(document.get("wall_offset_s", 0.0))
+        self.devices: list[Any] = document.get("devices", [])
+        self.old_alerts: dict[str, str] = document.get("alerts", {})
+        for row in document.get("outbox", []):
+            message = Message.from_row(row)
+            self._outbox[message.payload] = message
+
+    @property
+    def failures(self) -> int:
+        return self._store.failures
+
+    def undelivered(self) -> list[Message]:
+        """Return the events that the last process could not deliver, marked as replayed."""
+        with self._lock:
+            rows = [message._replace(payload=mark_replayed(message.payload)) for message in self._outbox.values()]
+            self._outbox = {message.payload: message for message in rows}
+            return rows
+
+    def add(self, events: Sequence[Message]) -> None:
+        """Take events that are about to be offered; the oldest go when far too many wait."""
+        with self._lock:
+            self._outbox.update((event.payload, event) for event in events)
+            while len(self._outbox) > MAX_OUTBOX:
+                del self._outbox[next(iter(self._outbox))]
+                self.dropped += 1
+
+    def settled(self, message: Message, now: float) -> None:
+        """The broker has taken `message`, or nobody ever will."""
+        with self._lock:
+            if self._outbox.pop(message.payload, None) is not None and self._settled_at is None:
+                self._settled_at = now
+
+    def note_alerts(self, topics: Iterable[tuple[str, Alert]]) -> None:
+        """Remember which alert topics on the broker say something else than inactive."""
+        for topic, alert in topics:
+            if alert.phase == "inactive":
+                self._alerts.pop(topic, None)
+            else:
+                self._alerts[topic] = alert.id
+
+    def is_due(self, now: float) -> bool:
+        settled_at = self._settled_at
+        return now - self._saved_at >= STEADY_EVERY_S or (settled_at is not None and now - settled_at >= SETTLE_S)
+
+    def save(self, now: float, document: Mapping[str, Any]) -> None:
+        """Write everything; a disk that cannot be written is the store's to tell."""
+        with self._lock:
+            outbox = [message.to_row() for message in self._outbox.values()]
+            self._settled_at = None
+        self._saved_at = now
+        self._store.save({**document, "alerts": self._alerts, "outbox": outbox})
