@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigErrors: all mistakes of settings and rules, before anything was started.
         ConfigError: another process uses the state directory.
     """
+    gc.disable()  # start-up makes nothing but what stays
     settings, compiled = load_lean(vars(args), os.environ)
     # systemd adds the time itself
     form = "%(levelname)s %(message)s" if "JOURNAL_STREAM" in os.environ else "%(asctime)s %(levelname)s %(message)s"
@@ -51,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
         parts = bridge_parts(settings, compiled, clock)
         supervisor = Supervisor(parts, clock)
         del compiled, parts
-        gc.collect()
         gc.freeze()  # what start-up made lives for good: the collector need not look at it again
+        gc.enable()
         return supervisor.run()
     finally:
         lock.release()
