@@ -2,31 +2,48 @@
 
 The catalogue is an allow-list: a path it does not know makes no sample (unless raw publishing is on, and then never
 one that looks like a secret). Each path of each service is resolved once; after that a page costs one comparison
-per value. A path that vanished from a complete page has no valid value any more.
+per value. A path that vanished from a complete page has no valid value any more, also when the service was restarted
+or the device was away in between.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
 from bridge.core.catalogue import Catalogue, ClassSpec
 from bridge.core.devices import INFO_FIELDS, Devices, Presence, class_of, device_info
-from bridge.core.paths import PathTree, point_pattern
-from bridge.core.values import REFUSED, Converter, converter, firmware_text, looks_secret, parse_json, pick
+from bridge.core.intervals import Intervals
+from bridge.core.paths import PathTree
+from bridge.core.sums import Sums
+from bridge.core.values import (
+    MAX_FIRMWARE,
+    REFUSED,
+    Converter,
+    convert_any,
+    converter,
+    firmware_text,
+    looks_secret,
+    parse_json,
+    pick,
+)
 from bridge.model import Device, Kind, Page, Point, PointSpec, Read, Sample, Tier
+
+__all__ = ["MAX_PATHS", "MAX_SITE_PATHS", "STALE_TURNS", "Batch", "Intervals", "Normalizer"]
 
 STALE_TURNS = 3  # a group not read for so many of its intervals is stale: rules.md section 3
 MAX_PATHS = 5000  # per service; the largest real one (settings) has about 600
-_NEW = object()
+MAX_SITE_PATHS = 50_000  # of all devices, present and gone
+_MAX_KEPT = 1000  # devices and classes whose paths are kept while no service speaks for them
+_NEW = object()  # is no raw value: a path never seen, or not seen since its service was bound
 # What `Sample(...)` does in the end, without the function in Python that a NamedTuple puts before it.
 _sample: Callable[[tuple[Any, ...]], Sample] = partial(tuple.__new__, Sample)
 _NOTHING_WANTED: tuple[tuple[str, ...] | None, float] = None, 0.0
 _INFO_PATHS = frozenset(path for paths in INFO_FIELDS.values() for path in paths)
 _ONLINE = PointSpec(Kind.BOOL, "online", "", "", {}, Tier.CRITICAL, 0, 0.0, (), "Is the device on the GX?", "", "")
-_RAW = PointSpec(Kind.JSON, "", "", "", {}, Tier.EXTENDED, 3, 0.0, (), "Not in the catalogue", "", "")
+_RAW = PointSpec(Kind.STRING, "", "", "", {}, Tier.EXTENDED, 3, 0.0, (), "Not in the catalogue", "", "")
 
 
 class Batch(NamedTuple):
@@ -36,26 +53,6 @@ class Batch(NamedTuple):
     reads: list[Read]
     presences: list[Presence]
     infos: list[tuple[Device, dict[str, Any]]]
-
-
-class Intervals(NamedTuple):
-    """How often points want to be read, in seconds. The most specific one wins: point, class, tier."""
-
-    tiers: Mapping[Tier, float]
-    classes: Mapping[str, float] = {}
-    points: Mapping[str, float] = {}  # "battery.soc", "grid.power": class or site point
-
-    def of(self, kind: str, spec: PointSpec, name: str) -> float:
-        dotted = name.replace("/", ".")
-        special = self.points.get(dotted) or self.points.get(f"{kind}.{dotted}")
-        if special:
-            return special
-        tier_s = self.tiers[spec.tier]
-        class_s = self.classes.get(kind)
-        if class_s is None:
-            return tier_s
-        # What is rarely of interest does not become hot because its class is.
-        return max(class_s, tier_s) if spec.tier in (Tier.HEALTH, Tier.STATIC) else class_s
 
 
 class _Slot(NamedTuple):
@@ -71,14 +68,22 @@ class _Slot(NamedTuple):
 class _Binding:
     """What is known of one service: its device, the point of each path, and the last raw value of each."""
 
-    __slots__ = ("device", "info", "last", "slots", "spec")
+    __slots__ = ("device", "group", "info", "is_root", "last", "slots", "spec", "sums_of")
 
-    def __init__(self, spec: ClassSpec, device: Device | None) -> None:
+    def __init__(self, spec: ClassSpec, device: Device | None, is_root: bool, paths: Iterable[str]) -> None:
         self.spec = spec
         self.device = device
-        self.last: dict[str, Any] = {}
+        self.is_root = is_root
+        self.group = device.path if device else spec.name
+        # Paths of the service that was this device before: a page without them is news, one with them too.
+        self.last: dict[str, Any] = dict.fromkeys(paths, _NEW)
         self.slots: dict[str, _Slot | list[_Slot] | None] = {}  # a list: a JSON value whose parts are points
+        self.sums_of: dict[str, list[str]] = {}  # point -> sums that it is part of
         self.info: dict[str, Any] | None = None
+
+    def group_of(self, path: str) -> str:
+        """Return what is read together with `path`: all of a root, and a leaf only with itself."""
+        return self.group if self.is_root else f"{self.group}@{path}"
 
 
 class Normalizer:
@@ -90,7 +95,9 @@ class Normalizer:
         self._publish_raw = publish_raw
         self._bindings: dict[str, _Binding] = {}
         self._wanted: dict[str, tuple[tuple[str, ...] | None, float]] = {}  # service -> its paths, its interval
-        self._sums = _Sums(catalogue)
+        self._sums = Sums(catalogue)
+        self._last: dict[str, dict[str, Any]] = {}  # of each device or class without instance, the newest binding's
+        self._paths = 0  # in all of them
         self.devices = Devices()
         self.counters: Counter[str] = Counter()
 
@@ -110,17 +117,28 @@ class Normalizer:
         if kind is None:
             return self._intervals.tiers[Tier.STATIC]
         spec = self._catalogue.get(kind)
-        found = (spec.resolve(path) for path in paths)
-        wanted = [self._intervals.of(kind, row, name) for row, name in filter(None, found)]
-        return min(wanted, default=self._intervals.tiers[Tier.STATIC])
+        wanted = (self._path_interval(spec, path) for path in paths)
+        return min(filter(None, wanted), default=self._intervals.tiers[Tier.STATIC])
+
+    def _path_interval(self, spec: ClassSpec, path: str) -> float | None:
+        found = spec.resolve(path)
+        if found is None:
+            return None
+        row, name = found
+        delivers: list[str] = []
+        if self._intervals.points:
+            delivers += [_part_name(row, part, path) for _, part in row.fields]
+            delivers += self._sums.names(name) if spec.singleton else []
+        return self._intervals.of(spec.name, row, name, delivers)
 
     def leafs(self, service: str) -> list[tuple[str, float]]:
         kind = class_of(service)
         if kind is None:
             return []
         spec = self._catalogue.get(kind)
-        rows = {path: self._intervals.tiers[tier] for path, tier in spec.known_leafs()}
-        identity = rows.pop("DeviceInstance", self._intervals.tiers[Tier.STATIC])
+        static_s = self._intervals.tiers[Tier.STATIC]
+        rows = {path: self._path_interval(spec, path) or static_s for path, _ in spec.known_leafs()}
+        identity = rows.pop("DeviceInstance", static_s)
         return [("DeviceInstance", identity), *sorted(rows.items(), key=lambda row: row[1])]
 
     # -- pages ----------------------------------------------------------------------------------------------------
@@ -140,17 +158,16 @@ class Normalizer:
         if binding is None:
             return Batch([], [], [], [])
         device = binding.device
-        group = device.path if device else binding.spec.name
-        if not page.is_root:
-            group = f"{group}@{page.every_s:g}"  # leafs asked one by one are fresh by their own interval
         changes = self._changes(binding, page)
-        samples = self._samples(binding, changes, page.at, group)
+        samples = self._samples(binding, changes, page.at)
         if device is None:  # only site points are parts of sums
-            samples += self._sums.update(samples, page.at)
+            samples += self._sums.update(samples, binding.sums_of, page.at)
         presences = self.devices.seen(device) if device else []
         samples += [self._online(presence, page.at) for presence in presences]
         infos = self._info(binding, page.service, changes, bool(presences)) if device else []
-        return Batch(samples, [Read(group, page.at, STALE_TURNS * page.every_s)], presences, infos)
+        groups = [binding.group] if page.is_root else map(binding.group_of, page.values)
+        stale_after_s = STALE_TURNS * page.every_s
+        return Batch(samples, [Read(group, page.at, stale_after_s) for group in groups], presences, infos)
 
     def _binding(self, page: Page) -> _Binding | None:
         kind = class_of(page.service)
@@ -159,41 +176,70 @@ class Normalizer:
             return None
         binding = self._bindings.get(page.service)
         spec = self._catalogue.get(kind)
-        device = None
-        if not spec.singleton:
-            instance = page.values.get("DeviceInstance", [] if page.is_root else None)
-            device = self.devices.identify(page.service, kind, instance)
-            if device is None:
-                self.counters["unidentified_pages"] += 1
-                return None
-        if binding is None or binding.device != device:
-            binding = self._bindings[page.service] = _Binding(spec, device)
+        device = self._identify(page, spec)
+        if device is None and not (spec.singleton and self.devices.hold(page.service, kind)):
+            self.counters["duplicates"] = self.devices.duplicates
+            self.counters["unidentified_pages"] += 1
+            self._bindings.pop(page.service, None)  # whoever it will be: everything is published again
+            return None
+        if binding is None or binding.device != device or binding.is_root is not page.is_root:
+            binding = self._bind(page, spec, device)
         return binding
+
+    def _identify(self, page: Page, spec: ClassSpec) -> Device | None:
+        if spec.singleton:
+            return None
+        if page.is_root:
+            return self.devices.identify(page.service, spec.name, page.values.get("DeviceInstance", []))
+        # A leaf is asked for on purpose: its [] is an answer. Other leafs say nothing about the instance.
+        return self.devices.identify(page.service, spec.name, page.values.get("DeviceInstance"), is_final=True)
+
+    def _bind(self, page: Page, spec: ClassSpec, device: Device | None) -> _Binding:
+        key = device.path if device else spec.name
+        binding = self._bindings[page.service] = _Binding(spec, device, page.is_root, self._last.pop(key, ()))
+        self._last[key] = binding.last
+        if len(self._last) > _MAX_KEPT:
+            self._drop_unbound()
+        return binding
+
+    def _drop_unbound(self) -> None:
+        """Forget the paths of what no service speaks for."""
+        bound = {binding.group for binding in self._bindings.values()}
+        for key in self._last.keys() - bound:
+            self._paths -= len(self._last.pop(key))
 
     def _changes(self, binding: _Binding, page: Page) -> list[tuple[str, Any]]:
         last = binding.last
         values = page.values
         changed = [(path, raw) for path, raw in values.items() if last.get(path, _NEW) != raw]
-        if len(last) + len(changed) > MAX_PATHS:
-            room = MAX_PATHS - len(last)
-            fresh = [(path, raw) for path, raw in changed if path not in last]
-            self.counters["paths_over_limit"] += max(0, len(fresh) - room)
-            refused = {path for path, _ in fresh[max(0, room) :]}
-            changed = [(path, raw) for path, raw in changed if path not in refused]
+        before = len(last)
+        if before + len(changed) > MAX_PATHS or self._paths + len(changed) > MAX_SITE_PATHS:
+            changed = self._within_limits(last, changed)
         last.update(changed)
+        self._paths += len(last) - before
         if page.is_root and len(last) > len(values):
             changed += [(path, []) for path in last if path not in values and last[path] != []]
             last.update((path, []) for path, raw in changed if raw == [])
         return changed
 
-    def _samples(self, binding: _Binding, changes: list[tuple[str, Any]], at: float, group: str) -> list[Sample]:
+    def _within_limits(self, last: dict[str, Any], changed: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+        """Return the changes without those of paths for which there is no room; known paths have theirs."""
+        fresh = [path for path, _ in changed if path not in last]
+        if self._paths + len(fresh) > MAX_SITE_PATHS:
+            self._drop_unbound()
+        room = max(0, min(MAX_PATHS - len(last), MAX_SITE_PATHS - self._paths))
+        refused = set(fresh[room:])
+        self.counters["paths_over_limit"] += len(refused)
+        return [(path, raw) for path, raw in changed if path not in refused]
+
+    def _samples(self, binding: _Binding, changes: list[tuple[str, Any]], at: float) -> list[Sample]:
         slots = binding.slots
         samples: list[Sample | None] = []
         for path, raw in changes:
             try:
                 slot = slots[path]
             except KeyError:
-                slot = slots[path] = self._resolve(binding, path, raw, group)
+                slot = slots[path] = self._resolve(binding, path)
             if isinstance(slot, _Slot):
                 samples.append(self._sample(slot, raw, at))
             elif slot is not None:
@@ -203,11 +249,11 @@ class Normalizer:
 
     def _sample(self, slot: _Slot, raw: Any, at: float) -> Sample | None:
         point, spec, convert, is_raw, _ = slot
+        if raw is None or raw == []:  # no value, as `convert` says
+            return Sample(point, None, at)
         if is_raw and looks_secret("", raw):
             self.counters["withheld_values"] += 1
             return None
-        if raw is None or raw == []:  # no value, as `convert` says
-            return Sample(point, None, at)
         converted = convert(raw, spec)
         if converted is REFUSED:
             self.counters["refused_values"] += 1
@@ -217,10 +263,11 @@ class Normalizer:
 
     # -- points ---------------------------------------------------------------------------------------------------
 
-    def _resolve(self, binding: _Binding, path: str, raw: Any, group: str) -> _Slot | list[_Slot] | None:
+    def _resolve(self, binding: _Binding, path: str) -> _Slot | list[_Slot] | None:
         found = binding.spec.resolve(path)
+        group = binding.group_of(path)
         if found is None:
-            return self._raw_slot(binding, path, raw, group)
+            return self._raw_slot(binding, path, group)
         prefix = f"{binding.device.path}/" if binding.device else ""
         spec, name = found
         if not spec.fields:
@@ -230,19 +277,17 @@ class Normalizer:
             for way, part in spec.fields
         ]
 
-    def _raw_slot(self, binding: _Binding, path: str, raw: Any, group: str) -> _Slot | None:
+    def _raw_slot(self, binding: _Binding, path: str, group: str) -> _Slot | None:
         self.counters["unknown_paths"] += 1
         levels = path.split("/")
         is_name = all(level.replace("_", "a").isalnum() and level.isascii() for level in levels)
         if not self._publish_raw or not is_name or len(path) > 200:
             return None
-        if looks_secret(path, raw) or isinstance(raw, list | dict):
+        if looks_secret(path, None):
             self.counters["withheld_paths"] += 1
             return None
-        where = binding.device.path if binding.device else binding.spec.name
-        kind = Kind.FLOAT if isinstance(raw, int | float) else Kind.STRING
-        point = Point(f"raw/{where}/{path}", _RAW._replace(kind=kind), binding.device, group)
-        return _slot(point)._replace(is_raw=True)
+        point = Point(f"raw/{binding.group}/{path}", _RAW, binding.device, group)
+        return _Slot(point, _RAW, convert_any, is_raw=True)
 
     # -- devices --------------------------------------------------------------------------------------------------
 
@@ -257,7 +302,7 @@ class Normalizer:
         if device is None or (not is_new and binding.info and _INFO_PATHS.isdisjoint(path for path, _ in changes)):
             return []
         packed = binding.last.get("FirmwareVersion")
-        firmware = firmware_text(packed) if isinstance(packed, int) and packed > 0 else None
+        firmware = firmware_text(packed) if type(packed) is int and 0 < packed <= MAX_FIRMWARE else None
         info = device_info(device, service, binding.last, firmware)
         if info == binding.info and not is_new:
             return []
@@ -275,39 +320,3 @@ def _part_name(spec: PointSpec, part: PointSpec, path: str) -> str:
     tree.add(spec.path[1:], (part, part.point))
     found = tree.find(path)
     return found[1] if found else part.point
-
-
-class _Sums:
-    """Site points that are sums of others: a sum exists when one of its parts has a value."""
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._rules = [
-            (name, spec, [point_pattern(part) for part in parts]) for name, (spec, parts) in catalogue.sums().items()
-        ]
-        self._parts: dict[str, dict[str, float | None]] = {}
-        self._sums_of: dict[str, list[str]] = {}
-        self._points: dict[str, Point] = {}
-
-    def update(self, samples: Iterable[Sample], at: float) -> list[Sample]:
-        touched: dict[str, None] = {}
-        for point, value, _, _ in samples:
-            sums = self._sums_of.get(point.name)
-            if sums is None:
-                sums = self._sums_of[point.name] = self._find(point)
-            for name in sums:
-                self._parts[name][point.name] = value if isinstance(value, int | float) else None
-                touched[name] = None
-        return [Sample(self._points[name], self._total(name), at) for name in touched]
-
-    def _find(self, point: Point) -> list[str]:
-        found = []
-        for name, spec, patterns in self._rules:
-            if any(pattern.fullmatch(point.name) for pattern in patterns):
-                self._parts.setdefault(name, {})
-                self._points.setdefault(name, Point(name, spec, None, point.group))
-                found.append(name)
-        return found
-
-    def _total(self, name: str) -> float | None:
-        parts = [part for part in self._parts[name].values() if part is not None]
-        return sum(parts) if parts else None

@@ -8,6 +8,7 @@ repeated, and with MQTT 5 it expires.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,10 +19,10 @@ from bridge.model import Alert, Device, Event, Kind, Message, Meta, Point, Point
 TEXT = "text/plain"
 JSON = "application/json"
 ALERT_SCHEMA = "victron-bridge/alert/1"
+MAX_TOPICS = 50_000  # per site; a large one has about 3,000
 _EXPIRY_TURNS = 3
 _JSON_META = Meta(JSON, 0, ())
 _TEXT_META = Meta(TEXT, 0, ())
-_TEXT_KINDS = frozenset((Kind.ENUM, Kind.ALARM, Kind.STRING, Kind.FIRMWARE))
 _UNMEASURED = (str, bool)  # values that are the same or not, with nothing between
 # Deadbands are decimal fractions: 49.81 - 49.8 is a hair below 0.01.
 _HAIR = 1e-9
@@ -83,13 +84,17 @@ class StateTopics:
         self._prefix = f"{base}/{site}/"
         self._format = options
         self._entries: dict[str, _Entry] = {}
-        self._groups: dict[str, list[_Entry]] = {}
+        self._groups: dict[str, dict[_Entry, None]] = {}  # in order, and quick to leave
         self._next_refresh: dict[str, float] = {}
         self._stale_after: dict[str, float] = {}
         self._metas: dict[Meta, Meta] = {}
+        self.wall_offset_s = 0.0  # from the steady clock to the wall clock, for times inside of payloads
+        self.counters: Counter[str] = Counter()
 
     def messages(self, samples: Iterable[Sample], reads: Sequence[Read]) -> list[Message]:
         """Return the messages that these changes and reads call for, in order."""
+        if len(self._stale_after) > MAX_TOPICS:  # groups that come and go; those that stay are told again
+            self._stale_after.clear()
         for read in reads:
             self._stale_after[read.group] = read.stale_after_s
         out: list[Message] = []
@@ -100,10 +105,16 @@ class StateTopics:
             if entry is None:
                 if point.group == "presence":
                     continue  # announced as the device's status
+                if len(entries) >= MAX_TOPICS:
+                    self.counters["topics_over_limit"] += 1
+                    continue
                 entry = self._new_entry(point)
-            elif not _is_worth(entry.sent, sample[1], entry.least):
-                entry.sample = sample
-                continue
+            else:
+                if entry.sample[0] is not point:
+                    self._follow(entry, point)
+                if not _is_worth(entry.sent, sample[1], entry.least):
+                    entry.sample = sample
+                    continue
             out.append(self._publish(entry, sample, sample[2]))
         for read in reads:
             if read.at >= self._next_refresh.get(read.group, 0.0):
@@ -114,8 +125,8 @@ class StateTopics:
         """Return the messages that clear every state topic of a device, and forget that they were there."""
         names = [name for name, entry in self._entries.items() if entry.sample.point.device == device]
         gone = [self._entries.pop(name) for name in names]
-        for group in {entry.sample.point.group for entry in gone}:
-            self._groups[group] = [entry for entry in self._groups[group] if entry not in gone]
+        for entry in gone:
+            self._leave(entry)
         return [_cleared(entry.topic) for entry in gone]
 
     def _new_entry(self, point: Point) -> _Entry:
@@ -123,12 +134,27 @@ class StateTopics:
         deadband = point.spec.deadband
         if deadbands:
             dotted = point.name.replace("/", ".")
-            in_class = f"{point.device.kind}.{point.spec.point.replace('/', '.')}" if point.device else dotted
-            deadband = deadbands.get(dotted, deadbands.get(in_class, deadband))
+            deadband = deadbands.get(dotted, deadbands.get(_class_point(point), deadband))
         entry = _Entry(self._prefix + point.name, point.spec, deadband, self._make_metas(point))
         self._entries[point.name] = entry
-        self._groups.setdefault(point.group, []).append(entry)
+        self._groups.setdefault(point.group, {})[entry] = None
         return entry
+
+    def _follow(self, entry: _Entry, point: Point) -> None:
+        """Let a topic move with its point to another group: a service can be read in another way than before."""
+        if entry.sample.point.group == point.group:
+            return
+        self._leave(entry)
+        entry.metas = self._make_metas(point)
+        self._groups.setdefault(point.group, {})[entry] = None
+
+    def _leave(self, entry: _Entry) -> None:
+        group = entry.sample.point.group
+        members = self._groups[group]
+        del members[entry]
+        if not members:
+            del self._groups[group]
+            self._next_refresh.pop(group, None)
 
     def _make_metas(self, point: Point) -> tuple[Meta, Meta]:
         every_s = max(self._format.refresh_s, self._stale_after.get(point.group, 0.0) / _EXPIRY_TURNS)
@@ -142,24 +168,36 @@ class StateTopics:
         entry.sent = value
         entry.published_at = at
         if self._format.is_json:
-            return Message(entry.topic, _json_payload(sample, at), 0, True, entry.metas[0], at, code)
+            return Message(
+                entry.topic, _json_payload(sample, at + self.wall_offset_s), 0, True, entry.metas[0], at, code
+            )
         spec = entry.spec
         if type(value) is float and spec.kind is not Kind.TIMESTAMP:  # what changes all the time takes the short way
             return _message((entry.topic, number_text(value, entry.precision), 0, True, entry.metas[0], at, code))
         payload = scalar_text(value, spec.kind, spec.precision)
-        is_text = value is not None and (spec.kind in _TEXT_KINDS or spec.kind is Kind.TIMESTAMP)
+        is_text = isinstance(value, str) and spec.kind is not Kind.JSON
+        is_text = is_text or (value is not None and spec.kind is Kind.TIMESTAMP)
         meta = entry.metas[1 if is_text and payload != "null" else 0]
         return Message(entry.topic, payload, 0, True, meta, at, code)
 
     def _refresh(self, read: Read) -> list[Message]:
         """Publish again what was not published for the refresh interval, and plan the next look."""
-        entries = self._groups.get(read.group, [])
+        entries = self._groups.get(read.group)
+        if entries is None:
+            return []
         refresh_s = self._format.refresh_s
         due = [entry for entry in entries if read.at - entry.published_at >= refresh_s]
         out = [self._publish(entry, entry.sample, read.at) for entry in due]
-        oldest = min((entry.published_at for entry in entries), default=read.at)
+        oldest = min(entry.published_at for entry in entries)
         self._next_refresh[read.group] = oldest + refresh_s
         return out
+
+
+def _class_point(point: Point) -> str:
+    """Return the dotted name that a point has in its class: `vebus.ac_out.l1.power` of `vebus/276/ac_out/l1/power`."""
+    device = point.device
+    name = point.name if device is None else point.name.replace(f"{device.path}/", f"{device.kind}/", 1)
+    return name.replace("/", ".")
 
 
 def _is_worth(sent: Value | None, value: Value | None, least: float) -> bool:

@@ -21,6 +21,7 @@ Converter = Callable[[Any, PointSpec], Converted]
 NO_VALUE: Converted = (None, None)
 REFUSED: Converted = (None, -1)
 MAX_TEXT = 4096  # characters of a text that may reach a topic; the longest on a real GX has about 2,500
+MAX_FIRMWARE = 0xFFFFFFFF  # a packed version has at most four bytes
 _MAX_TIMESTAMP = 253402300799  # the last second of the year 9999, the last that datetime can write
 _LIMIT = 2**64  # no quantity on a GX is larger; D-Bus integers end there
 _TRUE_TEXTS = {"1": True, "0": False, "true": True, "false": False}
@@ -86,15 +87,31 @@ def _enum(raw: Any, spec: PointSpec) -> Converted:
 def _text(raw: Any, spec: PointSpec) -> Converted:
     if isinstance(raw, list | dict):
         return REFUSED
-    text = raw if isinstance(raw, str) else json.dumps(raw)
+    if isinstance(raw, float) and not math.isfinite(raw):
+        return NO_VALUE
+    text = clean_text(raw) if isinstance(raw, str) else json.dumps(raw)
     return (text, None) if len(text) <= MAX_TEXT else REFUSED
 
 
+def clean_text(text: str) -> str:
+    """Return `text` with a question mark for each lone surrogate: JSON allows them, UTF-8 cannot write them."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def convert_any(raw: Any, spec: PointSpec) -> Converted:
+    """Return the value that `raw` is where nobody knows what it should be: a bool, a number or a text."""
+    if isinstance(raw, bool):
+        return raw, None
+    return _text(raw, spec) if isinstance(raw, str) else _number(raw, spec)
+
+
 def _firmware(raw: Any, spec: PointSpec) -> Converted:
-    value, _ = _integer(raw, spec) if not isinstance(raw, str) else (None, None)
-    if isinstance(value, int):
-        return firmware_text(value), None
-    return _text(raw, spec)
+    if type(raw) is not int:
+        value, _ = _integer(raw, spec) if isinstance(raw, float) else (None, None)
+        if not isinstance(value, int):
+            return _text(raw, spec)
+        raw = value
+    return (firmware_text(raw), None) if 0 <= raw <= MAX_FIRMWARE else REFUSED
 
 
 def firmware_text(packed: int) -> str:
@@ -144,18 +161,20 @@ def parse_json(raw: Any) -> Any:
 
 
 def without_secrets(tree: Any) -> Any:
-    """Return a JSON tree without the keys and texts that look like secrets, and with null for what is no number.
+    """Return a JSON tree without keys and texts that look like secrets, lone surrogates, and what is no number.
 
     Raises:
         RecursionError: it is nested too deep to be looked at.
     """
     if isinstance(tree, dict):
-        return {key: without_secrets(value) for key, value in tree.items() if not SECRET_KEY.search(key)}
+        return {clean_text(key): without_secrets(value) for key, value in tree.items() if not SECRET_KEY.search(key)}
     if isinstance(tree, list):
         return [without_secrets(item) for item in tree]
     if isinstance(tree, float) and not math.isfinite(tree):
         return None
-    return None if isinstance(tree, str) and _SECRET_VALUE.search(tree) else tree
+    if isinstance(tree, str):
+        return None if _SECRET_VALUE.search(tree) else clean_text(tree)
+    return tree
 
 
 def pick(tree: Any, way: tuple[str | int, ...]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge.core.normalize import MAX_PATHS, Batch, Intervals, Normalizer
+from bridge.core.normalize import MAX_PATHS, MAX_SITE_PATHS, Batch, Intervals, Normalizer
 from bridge.model import Device, Page, Tier
 from tests.catalogue import catalogue
 
@@ -166,7 +166,120 @@ def test_leafs_read_one_by_one_wait_for_the_identity() -> None:
     one.page(page(service, {"DeviceInstance": 4}, is_root=False))
     batch = one.page(page(service, {"State": 3}, is_root=False))
     assert values_of(batch) == {"acsystem/4/state": "bulk"}
-    assert batch.reads[0].group == "acsystem/4@10"
+    assert batch.reads[0].group == "acsystem/4@State"
+
+
+def test_each_leaf_is_fresh_on_its_own() -> None:
+    """A leaf that cannot be read goes stale alone: point and read of each path share a group of their own."""
+    one = normalizer()
+    service = "com.victronenergy.acsystem.rs"
+    one.page(page(service, {"DeviceInstance": 4}, is_root=False))
+    batch = one.page(page(service, {"State": 3, "Mode": 1}, is_root=False))
+    assert {sample.point.group for sample in batch.samples} == {"acsystem/4@State", "acsystem/4@Mode"}
+    assert [read.group for read in batch.reads] == ["acsystem/4@State", "acsystem/4@Mode"]
+
+
+def test_a_service_that_becomes_listable_moves_its_points() -> None:
+    """Points tell the group they are read with now, and what the root does not have is null."""
+    one = normalizer()
+    service = "com.victronenergy.acsystem.rs"
+    one.page(page(service, {"DeviceInstance": 4}, is_root=False))
+    one.page(page(service, {"State": 3}, is_root=False))
+    one.page(page(service, {"Mode": 1}, is_root=False))
+    batch = one.page(page(service, {"DeviceInstance": 4, "State": 3}))
+    assert {sample.point.group for sample in batch.samples} == {"acsystem/4"}
+    assert values_of(batch) == {"acsystem/4/device_instance": 4, "acsystem/4/state": "bulk", "acsystem/4/mode": None}
+    (sample,) = one.page(page(service, {"State": 3}, is_root=False)).samples
+    assert sample.point.group == "acsystem/4@State"
+
+
+@pytest.mark.parametrize("lists_without", [1, 3])
+def test_a_path_that_is_gone_after_a_restart_has_no_value(lists_without: int) -> None:
+    """The driver comes back, at another port and perhaps after the device was offline, with a path less."""
+    one = normalizer()
+    one.services(frozenset([BATTERY]), 0)
+    one.page(page(BATTERY, {"DeviceInstance": 0, "Soc": 81.0, "Dc/0/Voltage": 49.8}))
+    for turn in range(lists_without):
+        one.services(frozenset([SYSTEM]), 15.0 + turn)
+    moved = "com.victronenergy.battery.ttyUSB0"
+    one.services(frozenset([moved]), 90)
+    found = values_of(one.page(page(moved, {"DeviceInstance": 0, "Soc": 81.0})))
+    assert (found["battery/0/voltage"], found["battery/0/soc"]) == (None, 81.0)
+    assert values_of(one.page(page(moved, {"DeviceInstance": 0, "Soc": 81.0}))) == {}
+
+
+def test_a_sum_loses_the_parts_that_a_restart_took() -> None:
+    """A phase that is gone after a restart of the system service no longer counts."""
+    one = normalizer()
+    one.services(frozenset([SYSTEM]), 0)
+    one.page(page(SYSTEM, {"Ac/Grid/L1/Power": 100, "Ac/Grid/L2/Power": 50}))
+    one.services(frozenset([BATTERY]), 15)
+    one.services(frozenset([SYSTEM]), 30)
+    assert values_of(one.page(page(SYSTEM, {"Ac/Grid/L1/Power": 100})))["grid/power"] == 100
+
+
+def test_batteries_that_exchange_their_numbers_exchange_their_topics() -> None:
+    """After a reboot the numbers are the other way round; within two rounds each value stands where it belongs."""
+    one = normalizer()
+    other = "com.victronenergy.battery.ttyO2"
+    one.services(frozenset([BATTERY, other]), 0)
+    one.page(page(BATTERY, {"DeviceInstance": 512, "Soc": 10.0}))
+    one.page(page(other, {"DeviceInstance": 513, "Soc": 20.0}))
+    found: dict[str, Any] = {}
+    for _ in range(2):
+        found |= values_of(one.page(page(other, {"DeviceInstance": 512, "Soc": 20.0})))
+        found |= values_of(one.page(page(BATTERY, {"DeviceInstance": 513, "Soc": 10.0})))
+    assert (found["battery/512/soc"], found["battery/513/soc"]) == (20.0, 10.0)
+    assert one.counters["duplicates"] == 1
+
+
+def test_two_services_of_a_class_without_instances_do_not_take_turns() -> None:
+    """vecan.can0 and vecan.can1 would write the same topics: the first keeps them, the second is refused, counted."""
+    one = normalizer()
+    can0, can1 = "com.victronenergy.vecan.can0", "com.victronenergy.vecan.can1"
+    one.services(frozenset([can0, can1]), 0)
+    assert values_of(one.page(page(can0, {"ProductName": "a"})))
+    assert one.page(page(can1, {"ProductName": "b"})) == Batch([], [], [], [])
+    assert one.counters["duplicates"] == 1
+    one.services(frozenset([can1]), 15)
+    assert "b" in values_of(one.page(page(can1, {"ProductName": "b"}))).values()
+
+
+def test_invented_names_take_no_memory_for_ever() -> None:
+    """Twenty rounds of other services with other paths leave no more behind than the limits allow."""
+    one = normalizer(raw=True)
+    for turn in range(20):
+        names = [f"com.victronenergy.battery.t{turn}x{number}" for number in range(10)]
+        one.services(frozenset([*names, SYSTEM]), 15.0 * turn)
+        for number, name in enumerate(names):
+            paths = {f"P{turn}x{path}": path for path in range(1000)}
+            one.page(page(name, {"DeviceInstance": 100 * turn + number, **paths}))
+        one.page(page(SYSTEM, {f"S{turn}x{path}": path for path in range(400)}))
+    assert len(one._bindings) == 11
+    assert one._paths == sum(map(len, one._last.values())) <= MAX_SITE_PATHS
+    assert one.page(page(BATTERY, {"DeviceInstance": 0, "Soc": 50.0})).samples != []
+
+
+def test_paths_of_all_devices_together_are_bounded() -> None:
+    """Fifteen devices with the most paths each: what is beyond the site's limit is refused and counted."""
+    one = normalizer()
+    names = [f"com.victronenergy.battery.x{number}" for number in range(15)]
+    one.services(frozenset(names), 0)
+    for number, name in enumerate(names):
+        one.page(page(name, {"DeviceInstance": number} | {f"P{path}": path for path in range(MAX_PATHS - 1)}))
+    assert one._paths == MAX_SITE_PATHS
+    assert one.counters["paths_over_limit"] == 15 * MAX_PATHS - MAX_SITE_PATHS
+    assert values_of(one.page(page(names[0], {"DeviceInstance": 0, "P0": 5}))) == {}
+
+
+def test_a_driver_that_starts_is_no_device_yet() -> None:
+    """Before its instance is known a battery makes no topic, so none is left behind below a wrong number."""
+    one = normalizer()
+    one.services(frozenset([BATTERY]), 0)
+    for _ in range(2):
+        assert one.page(page(BATTERY, {"DeviceInstance": [], "Soc": 81.0})).samples == []
+    assert one.counters["unidentified_pages"] == 2
+    assert values_of(one.page(page(BATTERY, {"DeviceInstance": 512, "Soc": 81.0})))["battery/512/soc"] == 81.0
 
 
 def test_can_statistics_in_a_text_become_points() -> None:
@@ -243,6 +356,16 @@ def test_raw_publishing_gives_unknown_paths_a_topic_of_their_own() -> None:
     assert found["raw/battery/3/Some"] == "text"
 
 
+def test_raw_points_take_what_comes() -> None:
+    """No value at first, then a boolean, a number, a text: each is published as it is; a list is withheld."""
+    one = normalizer(raw=True)
+    seen = [
+        values_of(one.page(page(SYSTEM, {"Odd": raw}))).get("raw/system/Odd")
+        for raw in ([], True, 5, "text", [1], 2.5, {"a": 1})
+    ]
+    assert seen == [None, True, 5, "text", None, 2.5, None]
+
+
 @pytest.mark.parametrize(
     "key", ["a/+/b", "#", "$SYS/x", "a b", "a\n", "/", "", "..", "x" * 10_000, "ä", "a//b", "\x00"]
 )
@@ -287,12 +410,21 @@ def test_a_million_keys_cost_a_counter() -> None:
         ({"points": {"battery.soc": 7.0}}, "battery", ["Soc", "Dc/0/Voltage"], 7.0),
         ({"points": {"battery.soc": 30.0}}, "battery", ["Soc"], 30.0),
         ({}, "battery", ["Unheard"], 3600.0),
+        ({}, "platform", ["CanBus/Interface/can0/Statistics"], 300.0),
+        ({"classes": {"platform": 30.0}}, "platform", ["CanBus/Interface/can0/Statistics"], 30.0),
+        ({"classes": {"battery": 900.0}}, "battery", ["Soc"], 900.0),
+        ({"classes": {"battery": 5.0}, "points": {"battery.soc": 7.0}}, "battery", ["Soc"], 7.0),
+        ({"points": {"grid.power": 2.0}}, "system", ["Ac/Grid/L1/Power"], 2.0),
+        ({"points": {"grid.power": 60.0}}, "system", ["Ac/Grid/L1/Power"], 10.0),
+        ({"points": {"grid.power": 2.0}}, "system", ["Ac/Consumption/L1/Power"], 10.0),
+        ({"points": {"platform.canbus.can0.tx.errors": 7.0}}, "platform", ["CanBus/Interface/can0/Statistics"], 7.0),
+        ({"points": {"vebus.ac_out.l1.power": 3.0}}, "vebus", ["Ac/Out/L1/P"], 3.0),
     ],
 )
 def test_a_service_is_read_as_often_as_its_keenest_point_wants(
     intervals: dict[str, Any], kind: str, paths: list[str], expected: float
 ) -> None:
-    """Point beats class beats tier; static points do not become hot with their class."""
+    """Point beats class beats tier; static points keep theirs; sums and parts of texts speed up what they come from."""
     assert normalizer(**intervals).interval(f"com.victronenergy.{kind}.x", paths) == expected
 
 
@@ -301,3 +433,4 @@ def test_the_identity_is_the_first_leaf_to_ask() -> None:
     leafs = normalizer().leafs("com.victronenergy.acsystem.rs")
     assert leafs[0][0] == "DeviceInstance"
     assert ("Mode", 60.0) in leafs
+    assert ("Mode", 5.0) in normalizer(classes={"acsystem": 5.0}).leafs("com.victronenergy.acsystem.rs")

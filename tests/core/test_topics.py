@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.core.topics import BridgeTopics, Format, SiteTopics, StateTopics, number_text
+from bridge.core.topics import MAX_TOPICS, BridgeTopics, Format, SiteTopics, StateTopics, number_text
 from bridge.model import Alert, Device, Event, Kind, Point, PointSpec, Read, Sample, Tier
 
 BATTERY = Device("battery", 512)
@@ -98,6 +98,47 @@ def test_a_deadband_can_be_set_per_class_point_or_device_point() -> None:
         assert len(topics.messages([Sample(one, 52.0, 1010.0)], read(1010.0))) == expected
 
 
+@pytest.mark.parametrize(
+    ("set_to", "expected"), [({"vebus.ac_out.l1.power": 5.0}, 0), ({"vebus.ac_out.l2.power": 5.0}, 1)]
+)
+def test_a_deadband_of_a_class_point_knows_filled_placeholders(set_to: dict[str, float], expected: int) -> None:
+    """vebus.ac_out.l1.power is the first phase of every vebus, though the catalogue has one row for all phases."""
+    topics = StateTopics("victron", "home", Format(deadbands=set_to))
+    spec = point().spec._replace(point="ac_out/{phase}/power")
+    one = Point("vebus/276/ac_out/l1/power", spec, Device("vebus", 276), "vebus/276")
+    topics.messages([Sample(one, 50.0, 1000.0)], read(1000.0))
+    assert len(topics.messages([Sample(one, 52.0, 1010.0)], read(1010.0))) == expected
+
+
+def test_a_topic_follows_its_point_to_another_group() -> None:
+    """When a service is read in another way, refreshes come from the new group's reads and no more from the old's."""
+    topics = StateTopics("victron", "home", Format(refresh_s=60.0))
+    topics.messages([Sample(point(), 50.0, 1000.0)], read(1000.0))
+    moved = point()._replace(group="battery/512@Soc")
+    topics.messages([Sample(moved, 50.0, 1010.0)], [Read("battery/512@Soc", 1010.0, 900.0)])
+    assert topics.messages([], read(1100.0)) == []
+    (message,) = topics.messages([], [Read("battery/512@Soc", 1100.0, 900.0)])
+    assert message.meta.expiry_s == 900
+    assert len(topics.forget(BATTERY)) == 1
+
+
+def test_topics_are_bounded() -> None:
+    """Beyond the limit new topics are refused and counted; known ones go on."""
+    topics = StateTopics("victron", "home", Format())
+    samples = [Sample(point(name=f"battery/512/x{number}"), 1.0, 0.0) for number in range(MAX_TOPICS + 7)]
+    assert len(topics.messages(samples, [])) == MAX_TOPICS
+    assert topics.counters["topics_over_limit"] == 7
+    assert len(topics.messages([Sample(point(name="battery/512/x0"), 2.0, 1.0)], [])) == 1
+
+
+def test_raw_points_say_what_each_value_is() -> None:
+    """A point without a known type is text when its value is, and JSON when it is a number or a boolean."""
+    topics = StateTopics("victron", "home", Format())
+    sent = [topics.messages([Sample(point(Kind.STRING), value, 0.0)], [])[0] for value in ("text", 5, True, 5.25)]
+    assert [message.payload for message in sent] == ["text", "5", "true", "5.2"]
+    assert [message.meta.content_type for message in sent] == ["text/plain", *["application/json"] * 3]
+
+
 def test_an_unchanged_value_is_refreshed_only_while_it_is_read() -> None:
     """Every refresh interval the value goes out again with the time of the read; without reads it stays silent."""
     topics = StateTopics("victron", "home", Format(refresh_s=60.0))
@@ -141,6 +182,15 @@ def test_json_format_carries_value_unit_code_and_time(kind: Kind, value: Any, co
     topics = StateTopics("victron", "home", Format(is_json=True))
     (message,) = topics.messages([Sample(point(kind, precision=2, unit="V"), value, 0.0, code)], read(0.0))
     assert json.loads(message.payload) == document | {"ts": "1970-01-01T00:00:00Z"}
+
+
+def test_times_in_json_are_wall_time() -> None:
+    """The payload's ts has the offset of the wall clock; the message's own time stays steady."""
+    topics = StateTopics("victron", "home", Format(is_json=True))
+    topics.wall_offset_s = 3600.0
+    (message,) = topics.messages([Sample(point(), 50.0, 0.0)], read(0.0))
+    assert json.loads(message.payload)["ts"] == "1970-01-01T01:00:00Z"
+    assert message.at == 0.0
 
 
 def test_presence_is_announced_as_status_not_as_a_point() -> None:
