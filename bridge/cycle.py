@@ -132,7 +132,7 @@ class Cycle:
         """Return the messages of what the rules have to say, after it was written down."""
         messages = [self._topics.alert_event(event, now) for event in events]
         for event in events:
-            log.info("%s %s: %s", event.event, event.id, event.summary)
+            log.info("site %s: %s %s: %s", self.engine.site, event.event, event.id, event.summary)
         if messages and self._memory is not None:
             self._memory.add(messages)
             self._memory.save(now, self._dump())
@@ -150,7 +150,7 @@ class Cycle:
         is_online = self.source.is_online(now)
         if is_online is not None and is_online is not self._is_online:
             self._is_online = is_online
-            log.info("the GX is %s", "online" if is_online else "offline")
+            log.info("site %s: the GX is %s", self.engine.site, "online" if is_online else "offline")
             samples.append(Sample(_ONLINE, is_online, now))
             documents.append(self._topics.status(is_online, now))
             self._summary.changed = True
