@@ -194,7 +194,7 @@ class _Reader:
         found = extra_limits.limits(entry, spec.kind, point)
         for key, message in found.problems:
             self._error((*path, key), message)
-        self._tell_unused(path, entry, found.used | _PROSE | set(_INTERVALS) | self._enum_key(kind, entry))
+        self._tell_unused(path, entry, found.used | _PROSE | {"action"} | set(_INTERVALS) | self._enum_key(kind, entry))
         subject = self._subject(kind, point)
         for limit in [] if found.problems else found.limits:
             condition = self._pack.condition((subject,), "", spec, limit.sign, limit.value)
@@ -288,7 +288,7 @@ class _Reader:
                 self._warning((*path, key), "the labels have no effect; the catalogue's are used")
                 continue
             meant = nearest(key, _SPELLINGS)
-            advice = f'; did you mean "{meant}"?' if meant else ""
+            advice = f'; did you mean "{meant}"?' if meant else f"; thresholds are given by {extra_limits.KEYS}"
             self._warning((*path, key), f'the key "{key}" is not known and has no effect{advice}')
 
     def _is_told(self, path: Path_) -> bool:

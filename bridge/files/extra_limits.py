@@ -16,6 +16,12 @@ from typing import Any, NamedTuple
 from bridge.model import Kind
 
 SEVERITIES = ("info", "warning", "critical")
+KEYS = (
+    "<severity>_threshold (with direction: below or above), <severity>_threshold_low, <severity>_low, <severity>_if, "
+    "<severity>_if_greater_than, min_safe, max_safe, normal_range, max_age_seconds and <severity>: true, "
+    "where <severity> is critical, warning or info"
+)
+"""The keys of thresholds, for messages; docs/configuration.md explains each."""
 _SIDED = re.compile(r"(info|warning|critical)_(?:threshold_)?(low|high|min|max)(?:_bytes|_seconds|_percent)?")
 _OPEN = re.compile(r"(info|warning|critical)_threshold(?:_bytes|_seconds|_percent)?")
 _IF = re.compile(r"(info|warning|critical)_if(?:_(greater_than|above|less_than|below|not))?")

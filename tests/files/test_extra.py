@@ -132,6 +132,16 @@ def test_warnings_of_an_entry(tmp_path: Path, entry: dict[str, Any], key: str, w
     assert words in extra.warnings[0].message
 
 
+def test_an_unknown_key_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    """Who writes `thresholds` learns how thresholds are written; `action` belongs to them and is used."""
+    extra = one(tmp_path, thresholds={"warning": 40}, critical_threshold=50, action="Open the door.")
+    (warning,) = extra.warnings
+    assert all(
+        word in warning.message for word in ("no effect", "<severity>_threshold_low", "normal_range", "min_safe")
+    )
+    assert [rule["action"] for rule in rules(extra).values()] == ["Open the door."]
+
+
 def test_secrets_of_the_catalogue_stay_secret(tmp_path: Path) -> None:
     """A path that the catalogue marks as secret cannot be added."""
     assert "secret" in one(tmp_path, service="com.victronenergy.modem", path="/IMEI").errors[0].message
