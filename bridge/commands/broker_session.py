@@ -33,6 +33,8 @@ _VERSIONS = {
     "5": (MQTTProtocolVersion.MQTTv5,),
     "3.1.1": (MQTTProtocolVersion.MQTTv311,),
 }
+_NO_NAME = "The broker lets nobody in without a user name: give broker.username and a password."
+_BAD_LOGIN = (134, 135)  # reason codes: the name or password is wrong, the user has no right to log in
 _OTHER_VERSION = (End.VERSION, End.CLOSED_EARLY)
 
 
@@ -127,7 +129,8 @@ class BrokerSession:
                 if client.loop(min(left_s, 0.2)) and self._ending is None:
                     self._ending = self._hangup()
             except OSError as error:
-                self._ending = Ending(End.LOST, f"The connection broke: {error.strerror or error}.")
+                broke = Ending(End.LOST, f"The connection broke: {error.strerror or error}.")
+                self._ending = broke if self._is_connected else self._hangup()
             except _GARBLED:
                 self._ending = Ending(End.LOST, "What answers does not speak MQTT: is this the broker's port?")
         return is_done()
@@ -135,7 +138,13 @@ class BrokerSession:
     def _hangup(self) -> Ending:
         if self._is_connected:
             return Ending(End.CLOSED, "The broker closed the connection.")
-        advice = "" if self._options.tls else " Is this its TLS port? Then write mqtts://."
+        tls = self._options.tls
+        if tls is None:
+            advice = " Is this its TLS port? Then write mqtts://."
+        elif not tls.cert_file:
+            advice = " Does it want a certificate of its clients? Then give broker.tls.cert and broker.tls.key."
+        else:
+            advice = " Check that it trusts broker.tls.cert, and the client id and login."
         return Ending(End.CLOSED_EARLY, f"The broker hangs up when this client logs in.{advice}")
 
     # -- asking -----------------------------------------------------------------------------------------------------
@@ -198,6 +207,8 @@ class BrokerSession:
     def _on_connect(self, _client: Client, _data: Any, _flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             self._ending = login_answer(reason.value, str(reason), self._options.client_id)
+            if reason.value in _BAD_LOGIN and not self._options.username:
+                self._ending = self._ending._replace(sentence=_NO_NAME)
             return
         self.limits = Limits.of(properties)
         self._is_connected = True

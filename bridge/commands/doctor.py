@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bridge.assemble import broker_options
 from bridge.commands.arguments import BROKER_FLAGS, add_flags, settings_of
@@ -44,6 +44,23 @@ It may run beside the bridge; `check` tests rules and catalogue.
 _SURVEY_LIMIT_S = 120.0
 _MAX_SKEW_S = 60.0
 _WIDEST = 1000  # characters of what was seen; all faults of a config file fit
+_DAY_S = 86_400.0
+
+
+class _Span(NamedTuple):
+    """From how long on a time is told in which unit."""
+
+    least_s: float
+    unit_s: float
+    unit: str
+
+
+_SPANS = (
+    _Span(2 * _DAY_S, _DAY_S, "days"),
+    _Span(7_200.0, 3_600.0, "hours"),
+    _Span(600.0, 60.0, "minutes"),
+    _Span(0.0, 1.0, "s"),
+)
 _CLOCK_ADVICE = "set the clock of the GX or of this machine (NTP): messages carry this machine's time"
 
 
@@ -153,7 +170,8 @@ def clock_hop(name: str, date: str, read_at: float, survey: Survey) -> Hop:
 def _skew_text(skew_s: float) -> str:
     if abs(skew_s) <= 2.0:
         return "agrees with this machine"
-    return f"is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} this machine"
+    size = next(size for size in _SPANS if abs(skew_s) >= size.least_s)
+    return f"is {abs(skew_s) / size.unit_s:.0f} {size.unit} {'ahead of' if skew_s > 0 else 'behind'} this machine"
 
 
 def state_hop(directory: Path) -> Hop:
@@ -175,7 +193,8 @@ def state_hop(directory: Path) -> Hop:
     try:
         lock.acquire()
     except ConfigError as error:
-        return Hop(name, State.WARNING, f"{directory} can be written; {error.message}")
+        holder = error.message.partition(";")[0]
+        return Hop(name, State.OK, f"{directory} can be written; {holder}, beside which the doctor may run")
     lock.release()
     return Hop(name, State.OK, f"{directory} can be written and is free")
 
