@@ -7,6 +7,7 @@ an empty `/services` means that the bus is down, numbers may be NaN or Infinity,
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +17,8 @@ from bridge.sources.http import Transport
 
 SYSTEM = "com.victronenergy.system"
 MAX_SERVICES = 500
-MAX_NAME = 255  # bytes of a D-Bus bus name
+MAX_LEAFS = 20_000  # of one service; real ones have some hundreds
+_NAME = re.compile(r"com\.victronenergy\.[A-Za-z0-9_.-]{1,235}")  # a D-Bus name has at most 255 characters
 
 
 class GxApi:
@@ -25,6 +27,7 @@ class GxApi:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self.clock_date = ""  # Date header of the last answer: the GX's clock
+        self.names_ignored = 0  # names in lists of services that no service can have, or too many
 
     def services(self, timeout_s: float) -> frozenset[str]:
         """Return the names of all services on the bus; empty means that the bus cannot be asked.
@@ -35,8 +38,10 @@ class GxApi:
         names = document.get("services")
         if not isinstance(names, list):
             raise Garbled("/services has no list of services")
-        wanted = [name for name in names if isinstance(name, str) and name.startswith("com.victronenergy.")]
-        return frozenset(name for name in wanted[:MAX_SERVICES] if len(name) <= MAX_NAME)
+        ours = [name for name in names if isinstance(name, str) and name.startswith("com.victronenergy.")]
+        valid = [name for name in ours if _NAME.fullmatch(name)][:MAX_SERVICES]
+        self.names_ignored += len(ours) - len(valid)
+        return frozenset(valid)
 
     def root(self, service: str, timeout_s: float) -> Mapping[str, Any]:
         """Return all leafs of `service` by path without leading slash; empty when it cannot be listed.
@@ -48,6 +53,8 @@ class GxApi:
             return {}
         if not isinstance(value, dict):
             raise Garbled(f"the root of {service} is not a map")
+        if len(value) > MAX_LEAFS:
+            raise Garbled(f"the root of {service} has {len(value)} leafs; more than {MAX_LEAFS} are not read")
         return value
 
     def value(self, service: str, path: str, timeout_s: float) -> Any:

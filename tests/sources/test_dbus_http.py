@@ -25,6 +25,7 @@ class Gx:
         self.roots: dict[str, dict | list] = {SYSTEM: {"Serial": "c0ffee"}, BATTERY: {"Soc": 80.0}}
         self.leafs: dict[tuple[str, str], object] = {}
         self.failures: dict[str, Exception | Answer] = {}
+        self.delays: dict[str, float] = {}  # what takes longer than `took_s`
         self.requests: list[tuple[float, str, float]] = []
 
     def get(self, target: str, timeout_s: float) -> Answer:
@@ -35,7 +36,7 @@ class Gx:
         if isinstance(failure, Unreachable) and failure.timed_out:
             self.now += timeout_s
         else:
-            self.now += self.took_s
+            self.now += self.delays.get(what, self.took_s)
         if isinstance(failure, Answer):
             return failure
         if failure is not None:
@@ -88,6 +89,17 @@ def run(source: DbusHttpSource, gx: Gx, until_s: float) -> list:
         polls.append(source.poll(gx.now))
     gx.now = end
     return polls
+
+
+def times_of(gx: Gx, wanted: str) -> list[float]:
+    """Return when `wanted` (a service and a path; a service alone: anything of it) was asked."""
+    return [at for at, what, _ in gx.requests if what == wanted or ("/" not in wanted and what.startswith(wanted))]
+
+
+def leaf_mode(gx: Gx, **values: object) -> None:
+    """Add a service that cannot be listed, with these leafs."""
+    gx.roots[ACSYSTEM] = []
+    gx.leafs.update({(ACSYSTEM, f"/{path}"): value for path, value in values.items()})
 
 
 def pages(polls: list) -> list:
@@ -230,16 +242,17 @@ def test_a_404_makes_the_list_due_soon(gx: Gx, source: DbusHttpSource) -> None:
 
 
 def test_a_root_that_cannot_be_listed_is_asked_leaf_by_leaf(gx: Gx, source: DbusHttpSource) -> None:
-    """A root of [] falls back to the known leafs, identity first; a leaf that is not there is left alone."""
+    """A root of [] falls back to the known leafs, identity first; one that is not there is asked ever more rarely."""
     gx.roots[ACSYSTEM] = []
     gx.leafs[ACSYSTEM, "/DeviceInstance"] = 3
     gx.leafs[ACSYSTEM, "/Soc"] = 55
-    polls = run(source, gx, 100.0)
+    polls = run(source, gx, 400.0)
     found = [page for page in pages(polls) if page.service == ACSYSTEM]
     assert found[0].values == {"DeviceInstance": 3}
     assert {"Soc": 55} in [page.values for page in found]
     assert not any(page.is_root for page in found)
-    assert sum(what == f"{ACSYSTEM}/Mode" for _, what, _ in gx.requests) == 1
+    asked = times_of(gx, f"{ACSYSTEM}/Mode")
+    assert [round(later - earlier) for earlier, later in zip(asked, asked[1:])] == [60, 120]
 
 
 @pytest.mark.parametrize(
@@ -316,3 +329,214 @@ def test_a_service_that_stays_silent_is_named_once(gx: Gx, source: DbusHttpSourc
     news = [poll.news for poll in run(source, gx, 600.0) if poll.news]
     assert len(news) == 1
     assert BATTERY in news[0]
+
+
+# -- services that hang -------------------------------------------------------------------------------------------
+
+
+def test_one_hung_leaf_rests_the_whole_service(gx: Gx, source: DbusHttpSource) -> None:
+    """A service of 131 leafs that hangs costs an hour fewer than nine requests, not one per leaf."""
+    leafs = [("DeviceInstance", 3600.0), *((f"L{n}", 10.0) for n in range(130))]
+    source._plan.leafs = lambda service: leafs  # type: ignore[method-assign]
+    leaf_mode(gx, **{path: 1 for path, _ in leafs})
+    run(source, gx, 60.0)
+    assert len(times_of(gx, ACSYSTEM)) > 131
+    for path in ("", *(path for path, _ in leafs)):
+        gx.failures[f"{ACSYSTEM}/{path}"] = Unreachable("silent", timed_out=True)
+    gx.requests.clear()
+    run(source, gx, 3600.0)
+    asked = times_of(gx, ACSYSTEM)
+    assert 3 <= len(asked) <= 8
+    assert all(b - a >= pause for a, b, pause in zip(asked, asked[1:], (60.0, 120.0, 240.0, 480.0, 900.0)))
+    gx.failures.clear()
+    run(source, gx, 1000.0)
+    assert source.health()["services_resting"] == 0
+
+
+@pytest.mark.parametrize("failure", [answer({"success": False}, 404), None])
+def test_an_answer_after_50_s_is_a_hang(gx: Gx, failure: Answer | None) -> None:
+    """With a patient time-out a frozen service answers 404 after 50 s, or even well: it rests all the same."""
+    source = DbusHttpSource(gx, Plan(), lambda: gx.now, Options(timeout_s=60.0))
+    leaf_mode(gx, DeviceInstance=0, Soc=5, Mode=1)
+    run(source, gx, 20.0)
+    gx.delays[f"{ACSYSTEM}/Soc"] = 50.0
+    if failure:
+        gx.failures[f"{ACSYSTEM}/Soc"] = failure
+    gx.requests.clear()
+    run(source, gx, 400.0)
+    hung_at = times_of(gx, f"{ACSYSTEM}/Soc")[0] + 50.0
+    assert not [at for at in times_of(gx, ACSYSTEM) if hung_at - 50.0 < at < hung_at + 60.0]
+
+
+# -- leafs --------------------------------------------------------------------------------------------------------
+
+
+def test_one_404_of_a_leaf_is_forgotten(gx: Gx, source: DbusHttpSource) -> None:
+    """A leaf that answers again is read at its own interval, which its pages tell, and the services are listed soon."""
+    leaf_mode(gx, DeviceInstance=0, Mode=1)
+    run(source, gx, 6.0)
+    gx.leafs[ACSYSTEM, "/Soc"] = 55
+    gx.requests.clear()
+    polls = run(source, gx, 60.0)
+    assert len(times_of(gx, f"{ACSYSTEM}/Soc")) >= 5
+    assert {page.every_s for page in pages(polls) if "Soc" in page.values} == {10.0}
+    gx.leafs[ACSYSTEM, "/Soc"] = None
+    gx.requests.clear()
+    run(source, gx, 13.0)
+    refused_at = times_of(gx, f"{ACSYSTEM}/Soc")[0]
+    assert any(refused_at < at < refused_at + 3.0 for at in times_of(gx, "/services"))
+
+
+def test_a_missing_identity_is_said_after_three_404s_and_leafs_wait_for_it(gx: Gx, source: DbusHttpSource) -> None:
+    """Until it is known whose values they are, no other leaf is asked; one bad moment is not "it has none"."""
+    leaf_mode(gx, Soc=55, Mode=1)
+    polls = run(source, gx, 60.0)
+    found = [page.values for page in pages(polls) if page.service == ACSYSTEM]
+    assert found[0] == {"DeviceInstance": []}
+    assert {"Soc": 55} in found
+    whats = [what for _, what, _ in gx.requests if what.startswith(ACSYSTEM)]
+    assert whats[:4] == [f"{ACSYSTEM}/", *[f"{ACSYSTEM}/DeviceInstance"] * 3]
+
+
+def test_an_identity_after_one_404_is_the_first_thing_told(gx: Gx, source: DbusHttpSource) -> None:
+    """A service that was not ready yet gets its own instance."""
+    leaf_mode(gx, Soc=55)
+    run(source, gx, 1.0)
+    gx.leafs[ACSYSTEM, "/DeviceInstance"] = 3
+    found = [page.values for page in pages(run(source, gx, 30.0)) if page.service == ACSYSTEM]
+    assert found[0] == {"DeviceInstance": 3}
+
+
+def test_a_dead_bus_does_not_say_that_there_is_no_identity(gx: Gx, source: DbusHttpSource) -> None:
+    """While the services cannot be listed a 404 of the identity proves nothing, however often it comes."""
+    leaf_mode(gx, Soc=55)
+    gx.requests.clear()
+    run(source, gx, 0.03)
+    gx.failures["/services"] = answer({"services": [], "count": 0, "success": True})
+    polls = run(source, gx, 300.0)
+    assert len(times_of(gx, f"{ACSYSTEM}/DeviceInstance")) > 3
+    assert not [page for page in pages(polls) if page.service == ACSYSTEM]
+
+
+def test_a_root_that_lists_again_ends_the_leaf_mode(gx: Gx, source: DbusHttpSource) -> None:
+    """A root that was [] for a moment is asked again after 5 minutes, and then no leaf any more."""
+    leaf_mode(gx, DeviceInstance=3, Soc=55, Mode=1)
+    run(source, gx, 100.0)
+    gx.roots[ACSYSTEM] = {"DeviceInstance": 3, "Soc": 56}
+    polls = run(source, gx, 250.0)
+    assert any(page.is_root for page in pages(polls) if page.service == ACSYSTEM)
+    gx.requests.clear()
+    run(source, gx, 60.0)
+    assert {what for _, what, _ in gx.requests if what.startswith(ACSYSTEM)} == {f"{ACSYSTEM}/"}
+
+
+# -- verdicts -----------------------------------------------------------------------------------------------------
+
+
+def test_offline_holds_until_a_good_read(gx: Gx, source: DbusHttpSource) -> None:
+    """A refused connection after a silence, or the other way round, does not make a GX online that was offline."""
+    run(source, gx, 20.0)
+    gx.failures["*"] = Unreachable("refused")
+    run(source, gx, 50.0)
+    assert source.is_online(gx.now) is False
+    gx.failures["*"] = Garbled("not JSON")
+    for _ in range(30):
+        run(source, gx, 1.0)
+        assert source.is_online(gx.now) is False
+    gx.failures.clear()
+    run(source, gx, 100.0)
+    assert source.is_online(gx.now) is True
+
+
+def test_a_refusal_after_a_hang_is_no_outage_yet(gx: Gx, source: DbusHttpSource) -> None:
+    """Refusals count from the first of them: a restart that follows a hang of 50 s is not "offline"."""
+    run(source, gx, 20.0)
+    gx.failures["*"] = Unreachable("silent", timed_out=True)
+    run(source, gx, 50.0)
+    gx.failures["*"] = Unreachable("refused")
+    while source.health()["unreachable"] == 0:
+        gx.now = max(gx.now, source.next_due())
+        source.poll(gx.now)
+    assert source.is_online(gx.now + 1.0) is True
+
+
+def test_refusals_that_a_sign_of_life_interrupts_start_again(gx: Gx, source: DbusHttpSource) -> None:
+    """Garbage between two refusals shows that something listens: 30 s are counted anew."""
+    run(source, gx, 20.0)
+    start = gx.now
+    for failure in (Unreachable("refused"), Garbled("not JSON"), Unreachable("refused")):
+        gx.failures["*"] = failure
+        run(source, gx, 22.0)
+        assert source.is_online(gx.now) is True
+    assert gx.now - start < Options().silent_offline_s
+
+
+# -- pace ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cause", ["outage", "refresh"])
+def test_the_spread_comes_back(gx: Gx, source: DbusHttpSource, cause: str) -> None:
+    """One round after everything became due at once, requests are at least 0.3 s apart again."""
+    gx.roots.update({f"com.victronenergy.battery.can{n}": {"Soc": 1.0} for n in range(8)})
+    run(source, gx, 30.0)
+    if cause == "refresh":
+        source.refresh()
+    else:
+        gx.failures["*"] = Unreachable("refused")
+        run(source, gx, 100.0)
+        gx.failures.clear()
+        run(source, gx, 40.0)
+    run(source, gx, 11.0)
+    gx.requests.clear()
+    run(source, gx, 10.0)
+    times = [at for at, what, _ in gx.requests if what != "/services"]
+    assert len(times) == 10
+    assert min(b - a for a, b in zip(times, times[1:])) > 0.3
+
+
+def test_the_interval_of_a_page_follows_a_slow_gx(gx: Gx, source: DbusHttpSource) -> None:
+    """Twenty services at 1 s per answer cannot be read every 10 s: pages say so, and nothing looks stale."""
+    gx.roots.update({f"com.victronenergy.battery.can{n}": {"Soc": 1.0} for n in range(18)})
+    gx.took_s = 1.0
+    run(source, gx, 300.0)
+    found = [page for page in pages(run(source, gx, 300.0)) if page.service == BATTERY]
+    gaps = [b.at - a.at for a, b in zip(found, found[1:])]
+    assert min(gaps) > 30.0
+    assert all(gap < 1.5 * page.every_s for gap, page in zip(gaps, found))
+    gx.took_s = 0.01
+    run(source, gx, 100.0)
+    assert {page.every_s for page in pages(run(source, gx, 60.0)) if page.service == BATTERY} == {10.0}
+
+
+# -- what a GX must not do to us ----------------------------------------------------------------------------------
+
+
+def test_a_root_of_too_many_leafs_is_garbage(gx: Gx, source: DbusHttpSource) -> None:
+    """More than 20,000 leafs are refused and counted; three times are a line in the log."""
+    gx.roots[BATTERY] = {f"P{n}": 1 for n in range(20_001)}
+    polls = run(source, gx, 15.0)
+    assert not any(page.service == BATTERY for page in pages(polls))
+    assert source.health()["garbled"] >= 3
+    assert any("20001 leafs" in poll.news for poll in polls)
+
+
+def test_names_that_no_service_has_are_ignored(gx: Gx, source: DbusHttpSource) -> None:
+    """A name with a line break or a control character never gets into a question, a log or a topic."""
+    odd = ["com.victronenergy.x\nERROR forged", "com.victronenergy.\x1b[2J", "com.victronenergy.a b"]
+    gx.roots.update(dict.fromkeys(odd, {"Soc": 1}))
+    polls = run(source, gx, 5.0)
+    assert polls[0].services == {SYSTEM, BATTERY}
+    assert source.health()["names_ignored"] == 3
+
+
+@pytest.mark.parametrize("serial", [[], "", 7, "a/b", "x" * 100, "a\nb"])
+def test_without_a_serial_the_pause_grows(gx: Gx, source: DbusHttpSource, serial: object) -> None:
+    """A GX that answers but tells no usable serial is asked ever more rarely, at last every 30 s."""
+    gx.leafs[SYSTEM, "/Serial"] = serial
+    pauses = []
+    for _ in range(8):
+        assert source.identify(gx.now) is None
+        pauses.append(source.next_due() - gx.now)
+        gx.now = source.next_due()
+    assert pauses[0] < 2.0
+    assert 25.0 < pauses[-1] <= 31.0
