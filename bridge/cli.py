@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = next((word for word in arguments if not word.startswith("-")), "")
     parser = _parser(name)
+    if name and name not in COMMANDS:
+        parser.error(_unknown(name))
     args = parser.parse_args(arguments)
     try:
         code: int = args.run(args)
@@ -54,6 +56,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("victron-bridge: this is our bug; please report it with the lines above", file=sys.stderr)
         return 3
     return code
+
+
+def _unknown(name: str) -> str:
+    from bridge.core.nearest import nearest  # `run` need not carry it
+
+    meant = nearest(name, COMMANDS)
+    return f'no command is called "{name}"; ' + (
+        f'did you mean "{meant}"?' if meant else f"there are {', '.join(COMMANDS)}"
+    )
 
 
 def _parser(wanted: str) -> argparse.ArgumentParser:

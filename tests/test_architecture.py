@@ -26,7 +26,7 @@ ALLOWED = {
     "top": {"base", "core", "files", "sources", "sinks", "ports", "cycle", "top"},
     "simulator": {"base", "files", "simulator"},
     "commands": {"base", "core", "files", "sources", "sinks", "ports", "cycle", "top", "simulator", "commands"},
-    "cli": {"base", "commands", "cli"},
+    "cli": {"base", "core", "commands", "cli"},
 }
 BASE = {"bridge", "bridge.model", "bridge.errors", "bridge.clock"}
 PORTS = {"bridge.sources.base", "bridge.sinks.base"}

@@ -18,7 +18,7 @@ from bridge.errors import ConfigError, ConfigErrors
 from bridge.files import paths
 from bridge.files.gather import Gathered, gather
 from bridge.files.jobs import SiteChoice, choice_of, job_of
-from bridge.files.settings import OPTIONS, Site, load_settings
+from bridge.files.settings import OPTIONS, Site, load_settings, unknown_variables
 from bridge.files.site_checks import alerts_of, config_document, packs_of, site_faults
 from bridge.files.yaml_text import Document
 
@@ -77,7 +77,8 @@ def check(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Report:
     told = [] if errors else [_told(site, choice, gathered) for site, choice in zip(sites, choices)]
     documents = [one["points"] for one in gathered.catalogue.values() if "points" in one]
     points = sum(1 for rows in documents for row in rows.values() if "point" in row or "fields" in row)
-    return Report(errors, gathered.warnings, told, len(documents), points)
+    warnings = [*unknown_variables(environ), *gathered.warnings]
+    return Report(errors, warnings, told, len(documents), points)
 
 
 def _told(site: Site, choice: SiteChoice, gathered: Gathered) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from bridge.errors import ConfigError, ConfigErrors
 from bridge.files import paths
 from bridge.files.archive import Archive, unpack
 from bridge.files.jobs import choice_of, job_of, pack_files
-from bridge.files.settings import Settings, Site, load_settings, state_directory
+from bridge.files.settings import Settings, Site, load_settings, state_directory, unknown_variables
 from bridge.files.state import write_whole
 
 _LOG = logging.getLogger(__name__)
@@ -105,7 +105,9 @@ def load_lean(flags: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Set
     """
     cache = state_directory(flags, environ) / "cache"
     settings = load_settings(flags, environ, lambda path: _read_config(path, cache))
-    return settings, load_compiled(settings, cache)
+    compiled = load_compiled(settings, cache)
+    compiled.warnings = [*map(str, unknown_variables(environ)), *compiled.warnings]
+    return settings, compiled
 
 
 def load_compiled(settings: Settings, cache: Path) -> Compiled:

@@ -39,6 +39,7 @@ __all__ = [
     "Tls",
     "load_settings",
     "state_directory",
+    "unknown_variables",
 ]
 
 
@@ -56,7 +57,7 @@ class Option(NamedTuple):
 
     @property
     def variable(self) -> str:
-        return "VICTRON_BRIDGE_" + self.name.upper()
+        return _PREFIX + self.name.upper()
 
 
 OPTIONS = (
@@ -73,6 +74,7 @@ OPTIONS = (
     Option("log_level", True, "debug, info, warning or error", "LEVEL"),
 )
 
+_PREFIX = "VICTRON_BRIDGE_"
 _PATTERNS = {
     "site": (r"[a-z0-9][a-z0-9_-]{0,63}", "1 to 64 lower-case letters, digits, - and _, such as home"),
     "base_topic": (r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*", "lower case without spaces, +, # and $"),
@@ -115,6 +117,22 @@ def state_directory(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Pat
     """Return the state directory as far as it is known before the config file was read; the cache lives there."""
     given = _given(flags, environ)
     return Path(given["state"].text).absolute() if "state" in given else paths.default_state_directory(environ)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[ConfigError]:
+    """Return a warning for each variable that looks like a setting and is none; its value is not shown."""
+    known = {option.variable.removeprefix(_PREFIX): option.variable for option in OPTIONS}
+    warnings = []
+    for variable in sorted(environ):
+        name = variable.removeprefix(_PREFIX)
+        if name == variable or name in known or not environ[variable]:
+            continue
+        from bridge.core.nearest import nearest  # hardly ever needed
+
+        meant = nearest(name, known)
+        advice = f"did you mean {known[meant]}?" if meant else f"there are {', '.join(known.values())}"
+        warnings.append(ConfigError(f"this variable is not known and has no effect; {advice}", key=variable))
+    return warnings
 
 
 def _read_here(path: Path) -> Data:

@@ -176,3 +176,25 @@ def test_a_config_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureF
     """A missing config file is a mistake with its name, and nothing else is invented."""
     assert main(["check", "--config", str(tmp_path / "none.yaml")]) == 2
     assert capsys.readouterr().err == f"{tmp_path}/none.yaml: the file cannot be read: no such file or directory\n"
+
+
+def test_a_variable_that_is_not_known_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`check` tells it and finds no mistake, and `run` has it among its warnings."""
+    monkeypatch.setenv("VICTRON_BRIDGE_GXX", "venus.local")
+    assert main(["check"]) == 0
+    assert "VICTRON_BRIDGE_GXX: " in capsys.readouterr().err
+    _, compiled = load_lean({"state": str(tmp_path)}, {"VICTRON_BRIDGE_GXX": "x"})
+    assert ["VICTRON_BRIDGE_GX?" in warning for warning in compiled.warnings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"), [("rnu", 'did you mean "run"?'), ("chek", 'did you mean "check"?'), ("zzz", "there are run, ")]
+)
+def test_a_command_that_is_not_known_is_answered(word: str, advice: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The nearest one is named, exit code 2."""
+    with pytest.raises(SystemExit) as caught:
+        main([word, "--gx", "x"])
+    assert caught.value.code == 2
+    assert f'no command is called "{word}"; {advice}' in capsys.readouterr().err

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.errors import ConfigErrors
-from bridge.files.settings import OPTIONS, Secret, Settings, load_settings, state_directory
+from bridge.files.settings import OPTIONS, Secret, Settings, load_settings, state_directory, unknown_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -253,3 +253,19 @@ def test_the_state_directory_before_the_file_is_read() -> None:
     assert state_directory({}, {"VICTRON_BRIDGE_STATE": "/b"}) == Path("/b")
     assert state_directory({}, {"XDG_STATE_HOME": "/x", "HOME": "/h"}) == Path("/x/victron-bridge")
     assert state_directory({}, {"XDG_STATE_HOME": "x", "HOME": "/h"}) == Path("/h/.local/state/victron-bridge")
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("VICTRON_BRIDGE_PASSWD", "did you mean VICTRON_BRIDGE_PASSWORD?"),
+        ("VICTRON_BRIDGE_LOGLEVEL", "did you mean VICTRON_BRIDGE_LOG_LEVEL?"),
+        ("VICTRON_BRIDGE_TIMEZONE", "there are VICTRON_BRIDGE_CONFIG, VICTRON_BRIDGE_GX, "),
+    ],
+)
+def test_a_variable_that_is_not_known_is_told(variable: str, words: str) -> None:
+    """A slip in a variable's name is silent otherwise; the value, perhaps a password, is not shown."""
+    environ = {variable: "s3cret", "VICTRON_BRIDGE_GX": "x", "VICTRON_BRIDGE_OTHER": "", "HOME": "/x"}
+    (warning,) = unknown_variables(environ)
+    assert str(warning).startswith(f"{variable}: ") and words in str(warning)
+    assert "s3cret" not in str(warning)
