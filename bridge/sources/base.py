@@ -58,4 +58,7 @@ class PollPlan(Protocol):
         """Return the interval in seconds at which a service with these paths wants to be read; inf for never."""
 
     def leafs(self, service: str) -> Sequence[tuple[str, float]]:
-        """Return (path, interval in seconds) of each leaf to ask when the root cannot be listed, identity first."""
+        """Return (path, interval in seconds) of each leaf to ask when the root cannot be listed.
+
+        The first is the identity: until it was read, or is known to be missing, the others are not asked.
+        """

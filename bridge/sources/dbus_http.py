@@ -27,7 +27,7 @@ from bridge.sources.schedule import Phases, Service, Task, probe_pause
 _SLOW_S = 10.0  # an answer that took longer, also one that says no, came from a service that hangs
 _SERIAL = re.compile(r"[0-9A-Za-z._-]{1,64}")  # what can name a site
 _DURATIONS_KEPT = 256
-_NEWS_AFTER = 3  # failures in a row, of one service or of the whole GX, that are worth a line in the log
+_LASTING = 3  # failures in a row, of one service or of the whole GX, are a fault that lasts: a line in the log
 
 
 class Options(NamedTuple):
@@ -181,6 +181,9 @@ class DbusHttpSource:
         if not names:
             raise Garbled("the list of services is empty: D-Bus on the GX is down or restarting")
         now = self._listed_at = self._clock()
+        if self._list.failures >= _LASTING:  # the bus is back: its 404s said nothing about anybody
+            for service in self._services.values():
+                service.try_again(now)
         self._list.succeeded(now)
         for name in sorted(names - self._services.keys()):
             self._services[name] = Service(name, now, self._plan.interval(name, ()))
@@ -250,6 +253,8 @@ class DbusHttpSource:
         else:
             self._counts["garbled"] += 1
             task.garbled(now)
+            if task is self._list:  # all else hangs on it
+                task.due = now + probe_pause(task.failures)
         is_hung = is_slow or (isinstance(error, Unreachable) and error.timed_out)
         if is_hung and service is not None:
             service.hung(now)
@@ -285,11 +290,11 @@ class DbusHttpSource:
 
     def _news(self, task: Task, error: str, is_first_hang: bool) -> str:
         """Return the failure as news when it lasts: said once for the GX until it answers, once for each service."""
-        if self._attempts_failed >= _NEWS_AFTER and not self._is_told:
+        if self._attempts_failed >= _LASTING and not self._is_told:
             self._is_told = True
             return error
         is_service = bool(task.service) and not self._is_told
-        if is_service and (is_first_hang or task.failures == _NEWS_AFTER):
+        if is_service and (is_first_hang or task.failures == _LASTING):
             return f"{task.service} does not answer ({error}); the others go on"
         return ""
 

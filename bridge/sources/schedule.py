@@ -131,6 +131,13 @@ class Service:
         for task in self.tasks:
             task.interrupted()
 
+    def try_again(self, now: float) -> None:
+        """Forget the refusals and ask what was refused, a little apart: they came from an outage."""
+        for index, task in enumerate(self.tasks):
+            if task.failures and not self.hangs:
+                task.failures = 0
+                task.due = min(task.due, now + index * _LEAF_SPREAD_S)
+
     def listed(self) -> None:
         """The root was listed: it holds everything, no leaf needs to be asked."""
         self.tasks = [self.root]

@@ -418,6 +418,20 @@ def test_a_dead_bus_does_not_say_that_there_is_no_identity(gx: Gx, source: DbusH
     assert not [page for page in pages(polls) if page.service == ACSYSTEM]
 
 
+def test_after_a_dead_bus_everything_is_asked_at_once(gx: Gx, source: DbusHttpSource) -> None:
+    """An hour of 404 from a dead bus does not keep roots and leafs waiting once the services are listed again."""
+    leaf_mode(gx, DeviceInstance=3, Soc=55, Mode=1)
+    run(source, gx, 20.0)
+    gx.failures["/services"] = answer({"services": [], "count": 0, "success": True})
+    for what in (f"{SYSTEM}/", f"{BATTERY}/", *(f"{ACSYSTEM}/{path}" for path in ("", "Soc", "Mode"))):
+        gx.failures[what] = answer({"success": False}, 404)
+    run(source, gx, 3600.0)
+    gx.failures.clear()
+    found = pages(run(source, gx, 35.0))
+    assert {page.service for page in found} == {SYSTEM, BATTERY, ACSYSTEM}
+    assert {path for page in found if page.service == ACSYSTEM for path in page.values} == {"Soc", "Mode"}
+
+
 def test_a_root_that_lists_again_ends_the_leaf_mode(gx: Gx, source: DbusHttpSource) -> None:
     """A root that was [] for a moment is asked again after 5 minutes, and then no leaf any more."""
     leaf_mode(gx, DeviceInstance=3, Soc=55, Mode=1)
