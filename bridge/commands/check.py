@@ -1,12 +1,13 @@
 """`victron-bridge check`: every mistake of settings, rules and catalogue in one go, before anything runs.
 
 Faults go to stderr, one per line, as `file:line:column: key: what is wrong, what would be right`; a summary goes to
-stdout. A fault in one file hides none in another: with a broken config file its rule files are checked all the same.
+stdout. A fault hides no other: a broken config file is checked on without its faulty keys, rules and params included.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import sys
@@ -14,13 +15,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bridge.core.values import pick
 from bridge.errors import ConfigError, ConfigErrors
-from bridge.files import paths
+from bridge.files import schema
+from bridge.files.config_file import config_faults
 from bridge.files.gather import Gathered, gather
 from bridge.files.jobs import SiteChoice, choice_of, job_of
 from bridge.files.settings import OPTIONS, Site, load_settings, unknown_variables
+from bridge.files.settings_build import build
 from bridge.files.site_checks import alerts_of, config_document, packs_of, site_faults
-from bridge.files.yaml_text import Document
+from bridge.files.yaml_text import Document, Path_
 
 EPILOG = """\
 example:
@@ -28,6 +32,9 @@ example:
 
 Exit code 0: no mistakes. 2: mistakes, each on a line of its own: file:line:column: key: message.
 """
+
+
+_ROUNDS = 10  # what a key hides comes out when it is gone
 
 
 class Report(NamedTuple):
@@ -89,22 +96,32 @@ def _told(site: Site, choice: SiteChoice, gathered: Gathered) -> dict[str, Any]:
 
 
 def _rescued(document: Document) -> tuple[Site, ...]:
-    """Return one site with the rule packs and files that a faulty config names, as far as they can be read."""
-    data = document.data
-    parts = [data, *(data["sites"] if isinstance(data.get("sites"), list) else [])]
-    rules = [part["rules"] for part in parts if isinstance(part, dict) and isinstance(part.get("rules"), dict)]
-    directory = Path(document.file).absolute().parent
-    shipped = {path.stem for path in paths.rules_directory().glob("*.yaml")}
-    packs = [name for rule in rules for name in _texts(rule.get("packs")) if name in shipped]
-    files = [str(directory / name) for rule in rules for name in _texts(rule.get("files"))]
-    (site,) = load_settings({}, {}).sites
-    choice = site.rules._replace(packs=tuple(packs), files=tuple(name for name in files if os.path.isfile(name)))
-    return (site._replace(rules=choice),)
+    """Return the sites of a faulty config without its faulty keys; those of no config when nothing else is left."""
+    data, directory = copy.deepcopy(document.data), Path(document.file).absolute().parent
+    places = {schema.key_path(path): path for path in document.marks}
+    for _ in range(_ROUNDS):
+        faults = config_faults(document._replace(data=data, faults=()), directory)
+        if not faults:
+            return build(data, {}, {}, document.file).sites
+        for fault in reversed(faults):  # from the end of the file: places in lists stay right
+            _drop(data, places.get(fault.key, ()))
+    return load_settings({}, {}).sites
 
 
-def _texts(value: Any) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    return [text for text in values if isinstance(text, str)]
+def _drop(data: Any, path: Path_) -> None:
+    """Delete what stands at `path`; a stand-in takes the place of a site: the others keep their numbers."""
+    if not path:
+        return
+    *way, last = path
+    for step in way:
+        data = pick(data, (step,))
+    if isinstance(data, dict):
+        data.pop(str(last), None)
+    elif isinstance(data, list) and isinstance(last, int) and last < len(data):
+        if way == ["sites"]:
+            data[last] = {"site": f"stand-in-{last}", "gx": f"192.0.2.1:{last + 1}"}
+        else:
+            del data[last]
 
 
 def _summary(report: Report) -> str:

@@ -27,4 +27,6 @@ def load(text: str, file: str) -> Document:
     # JSON is YAML but for tabs between values and escapes of half characters; the first are harmless as spaces, and
     # for the second the data of the JSON parser is the right one.
     document = yaml_text.load(re.sub(r"\\u[dD][89a-fA-F]..", r"\\u0020", text.replace("\t", " ")), file)
+    if document.faults:  # the JSON parser takes the last of two keys
+        raise document.faults[0]
     return document._replace(data=data)

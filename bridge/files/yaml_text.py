@@ -2,7 +2,8 @@
 
 Law: only what JSON can say comes out (null, true, false, numbers, text, lists, maps with text keys), by the core
 schema of YAML 1.2: `no` and `10:30` are text, not a bool and a number. Input is bounded in size, depth and number of
-nodes (aliases counted each time they are used) before anything is built. Every fault is a ConfigError with its place.
+nodes (aliases counted each time they are used) before anything is built. Every fault is a ConfigError with its place;
+one that leaves the rest readable, a key that stands twice, is kept with the document, for `schema.validate` to tell.
 
 The parser is read event by event and nodes are our own, so nothing recurses deeper than DEPTH_LIMIT and no tag can
 construct anything. PyYAML is imported inside the functions: `run` must not carry it.
@@ -24,6 +25,7 @@ Marks = dict[Path_, tuple[int, int]]
 SIZE_LIMIT_BYTES = 1_000_000  # our largest file has 150 kB; more is not written by hand
 DEPTH_LIMIT = 50
 NODE_LIMIT = 200_000
+_FAULT_LIMIT = 100
 
 _NULL = re.compile(r"null|Null|NULL|~|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -38,12 +40,14 @@ class Document(NamedTuple):
     """A file as data. `marks` holds the (line, column) of every value, `keys` of every key, by the path to it.
 
     A list or map that starts on a later line than its key is marked at its key: that is where one looks for it.
+    `faults` are keys that stand twice; the first of each is in `data`.
     """
 
     data: Any
     marks: Marks
     keys: Marks
     file: str
+    faults: tuple[ConfigError, ...] = ()
 
 
 class _Node(NamedTuple):
@@ -95,10 +99,11 @@ def load(text: str, file: str) -> Document:
     """
     if len(text) > SIZE_LIMIT_BYTES:
         raise ConfigError(f"the text is larger than {SIZE_LIMIT_BYTES // 1000} kB", file)
-    root = _Composer(file).compose(_events(text, file))
+    composer = _Composer(file)
+    root = composer.compose(_events(text, file))
     if root is None:
         return Document(None, {(): (1, 1)}, {}, file)
-    document = Document(None, {}, {}, file)
+    document = Document(None, {}, {}, file, tuple(composer.faults))
     return document._replace(data=_Builder(document).build(root, (), (root.line, root.column)))
 
 
@@ -144,6 +149,7 @@ class _Composer:
         self._file = file
         self._anchors: dict[str, _Node | None] = {}
         self._nodes = 0
+        self.faults: list[ConfigError] = []
 
     def compose(self, events: Iterator[Any]) -> _Node | None:
         root: _Node | None = None
@@ -191,10 +197,14 @@ class _Composer:
             if type(event).__name__ == "MappingEndEvent":
                 return
             key, line, column = self._key(event), event.start_mark.line + 1, event.start_mark.column + 1
-            if key in seen:
-                raise self._fault(event, f'the key "{key}" stands here twice, first in line {seen[key]}; keep one')
-            seen[key] = line
-            yield key, line, column, self._node(next(events), events, depth + 1)
+            node = self._node(next(events), events, depth + 1)
+            if key not in seen:
+                seen[key] = line
+                yield key, line, column, node
+            elif len(self.faults) < _FAULT_LIMIT:
+                self.faults.append(
+                    self._fault(event, f'the key "{key}" stands here twice, first in line {seen[key]}; keep one')
+                )
 
     def _key(self, event: Any) -> str:
         """Return a key as it is written: `0`, `no` and `1.5` are text here."""

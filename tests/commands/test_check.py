@@ -198,3 +198,43 @@ def test_a_command_that_is_not_known_is_answered(word: str, advice: str, capsys:
         main([word, "--gx", "x"])
     assert caught.value.code == 2
     assert f'no command is called "{word}"; {advice}' in capsys.readouterr().err
+
+
+def test_a_fault_hides_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Keys that stand twice, faults of form and names that are not there come in one go, each at its place."""
+    (tmp_path / "own.yaml").write_text(PACK.replace("    for: 30s\n", "    for: 30s\n    for: 40s\n"))
+    text = """\
+timout: 5s
+rules:
+  files: own.yaml
+  params: {essential: {battery_soc_lwo: 30}}
+poll:
+  tiers: {critical: often}
+  points: {battery.sco: 5s}
+timout: 6s
+broker: {host: 5}
+"""
+    assert check(tmp_path, text) == 2
+    found = places(capsys, tmp_path)
+    wanted = ("config.yaml:1:", "config.yaml:6:", "config.yaml:8:", "config.yaml:9:", "own.yaml:9:")
+    assert [any(line.startswith(want) for line in found) for want in wanted] == [True] * 5, found
+    (tmp_path / "own.yaml").write_text(PACK)
+    assert check(tmp_path, text) == 2
+    found = places(capsys, tmp_path)
+    for want in ("config.yaml:1:", "config.yaml:4:", "config.yaml:6:", "config.yaml:7:", "config.yaml:8:"):
+        assert any(line.startswith(want) for line in found), (want, found)
+
+
+def test_faults_of_one_site_hide_none_of_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A site that is no map keeps its number, so that faults of the next one have their places."""
+    text = """\
+sites:
+  - nonsense
+  - site: home
+    gx: 10.0.0.1
+    rules: {packs: [essential, esential], params: {essential: {cell_sprad: 1}}}
+"""
+    assert check(tmp_path, text) == 2
+    found = places(capsys, tmp_path)
+    assert [line.split(":")[1] for line in found] == ["2", "5", "5"], found
+    assert "sites[1].rules.params" in found[-1]

@@ -66,7 +66,6 @@ def test_marks_point_at_values_and_keys() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "column", "part"),
     [
-        ("a: 1\nb: 2\na: 3", 3, 1, '"a" stands here twice, first in line 1'),
         ("a:\n\tb: 1", 2, 1, "tab"),
         ("a:\n  b: 1\n \tc: 1", 3, 2, "tab"),
         ("a: ]", 1, 4, "not valid YAML"),
@@ -156,3 +155,12 @@ def test_json_is_read_as_what_it_is(data: object) -> None:
     assert document.data == data
     assert repr(document.data) == repr(data)
     assert () in document.marks
+
+
+def test_a_key_that_stands_twice_hides_nothing() -> None:
+    """Each is told with its place, the first value is kept, and what is below both is read on."""
+    document = load("a: 1\nb: {c: 2, c: [3, 4]}\na: {x: 1, x: 2}\nd: 5\n", "f.yaml")
+    assert document.data == {"a": 1, "b": {"c": 2}, "d": 5}
+    assert [(fault.line, fault.column) for fault in document.faults] == [(2, 11), (3, 11), (3, 1)]
+    assert '"a" stands here twice, first in line 1' in str(document.faults[-1])
+    assert document.marks[("a",)] == (1, 4)
