@@ -26,6 +26,7 @@ from bridge.sources.schedule import Phases, Service, Task, probe_pause
 
 _SLOW_S = 10.0  # an answer that took longer, also one that says no, came from a service that hangs
 _SERIAL = re.compile(r"[0-9A-Za-z._-]{1,64}")  # what can name a site
+_UNKNOWN_EVERY_S = 10.0  # a service that was never read is tried at this pace: it may hold what is urgent
 _DURATIONS_KEPT = 256
 _LASTING = 3  # failures in a row, of one service or of the whole GX, are a fault that lasts: a line in the log
 
@@ -186,7 +187,8 @@ class DbusHttpSource:
                 service.try_again(now)
         self._list.succeeded(now)
         for name in sorted(names - self._services.keys()):
-            self._services[name] = Service(name, now, self._plan.interval(name, ()))
+            every_s = min(self._plan.interval(name, ()), _UNKNOWN_EVERY_S)
+            self._services[name] = Service(name, now, every_s)
         for name in self._services.keys() - names:
             del self._services[name]
         return self._good(now, Poll(services=names))

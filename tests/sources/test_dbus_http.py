@@ -554,3 +554,14 @@ def test_without_a_serial_the_pause_grows(gx: Gx, source: DbusHttpSource, serial
         gx.now = source.next_due()
     assert pauses[0] < 2.0
     assert 25.0 < pauses[-1] <= 31.0
+
+
+def test_a_service_that_refuses_its_first_read_is_not_lost_for_an_hour(gx: Gx) -> None:
+    """Nothing is known yet of what a new service holds: a 404 on its first read is tried again within half a minute."""
+    plan = Plan()
+    plan.interval = lambda service, paths: 10.0 if paths else 3600.0  # type: ignore[method-assign]
+    source = DbusHttpSource(gx, plan, lambda: gx.now, Options())
+    gx.failures[f"{BATTERY}/"] = answer({"success": False}, 404)
+    run(source, gx, 3.0)
+    del gx.failures[f"{BATTERY}/"]
+    assert any(page.service == BATTERY for page in pages(run(source, gx, 30.0)))

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from bridge.errors import ConfigError
 from bridge.files.paths import schemas_directory
 from bridge.model import Page
+from bridge.sources.base import Poll
 from bridge.sources.recording import Encoder, RecordingSource
 
 SYSTEM = "com.victronenergy.system"
@@ -135,7 +136,7 @@ def test_each_line_is_due_at_its_own_time() -> None:
         encoder.services(services, 100.0), encoder.page(page_at(110.0, {"Soc": 1})), encoder.offline(200.0)
     )
     assert (source.next_due(), source.is_online(99.0), source.identify(99.0)) == (100.0, None, "c0ffee")
-    assert source.poll(99.9) == source.poll(50.0) == ((), None, "")
+    assert source.poll(99.9) == source.poll(50.0) == Poll()
     assert source.poll(100.0).services == services
     assert (source.next_due(), source.is_online(100.0)) == (110.0, True)
     assert source.poll(115.0).pages[0].at == 110.0
