@@ -196,6 +196,8 @@ class Normalizer:
 
     def _bind(self, page: Page, spec: ClassSpec, device: Device | None) -> _Binding:
         key = device.path if device else spec.name
+        for name in [name for name, other in self._bindings.items() if other.group == key]:
+            del self._bindings[name]  # what it knew is taken over
         binding = self._bindings[page.service] = _Binding(spec, device, page.is_root, self._last.pop(key, ()))
         self._last[key] = binding.last
         if len(self._last) > _MAX_KEPT:

@@ -260,6 +260,18 @@ def test_invented_names_take_no_memory_for_ever() -> None:
     assert one.page(page(BATTERY, {"DeviceInstance": 0, "Soc": 50.0})).samples != []
 
 
+def test_two_services_that_were_never_listed_share_one_memory() -> None:
+    """Whoever spoke last for a device owns what is known of it; what the other one knew is taken over, not added."""
+    one = normalizer()
+    for turn in range(5):
+        for service in (BATTERY, "com.victronenergy.battery.ttyO2"):
+            one.page(page(service, {"DeviceInstance": 0, f"P{turn}": 1}))
+    for service in ("com.victronenergy.vecan.can0", "com.victronenergy.vecan.can1") * 2:
+        one.page(page(service, {"A": 1, service[-4:]: 1}))
+    assert one._paths == sum(map(len, one._last.values())) == 6 + 3
+    assert len(one._bindings) == 2
+
+
 def test_paths_of_all_devices_together_are_bounded() -> None:
     """Fifteen devices with the most paths each: what is beyond the site's limit is refused and counted."""
     one = normalizer()
