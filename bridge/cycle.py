@@ -248,7 +248,7 @@ class Cycle:
                 "online": self._is_online,
                 "devices": len(self.normalizer.devices.online),
                 "source": dict(self.source.health()),
-                "refused": dict(self.normalizer.counters),
+                "refused": {**self.normalizer.counters, **self._state_topics.counters},
                 "rules": dict(self.engine.counters),
                 "alerts": len(self.engine.alerts()),
             }
