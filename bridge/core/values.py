@@ -23,6 +23,7 @@ REFUSED: Converted = (None, -1)
 MAX_TEXT = 4096  # characters of a text that may reach a topic; the longest on a real GX has about 2,500
 MAX_FIRMWARE = 0xFFFFFFFF  # a packed version has at most four bytes
 _MAX_TIMESTAMP = 253402300799  # the last second of the year 9999, the last that datetime can write
+MAX_DEPTH = 50  # levels of a JSON value; the deepest on a real GX has 6. How deep Python can go differs by version.
 _LIMIT = 2**64  # no quantity on a GX is larger; D-Bus integers end there
 _TRUE_TEXTS = {"1": True, "0": False, "true": True, "false": False}
 _SECRET_VALUE = re.compile(r"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}|[0-9a-f]{32,}", re.IGNORECASE)
@@ -160,16 +161,19 @@ def parse_json(raw: Any) -> Any:
         return None
 
 
-def without_secrets(tree: Any) -> Any:
+def without_secrets(tree: Any, depth: int = MAX_DEPTH) -> Any:
     """Return a JSON tree without keys and texts that look like secrets, lone surrogates, and what is no number.
 
     Raises:
-        RecursionError: it is nested too deep to be looked at.
+        RecursionError: it is nested deeper than `depth`.
     """
+    if depth == 0:
+        raise RecursionError(f"nested deeper than {MAX_DEPTH}")
     if isinstance(tree, dict):
-        return {clean_text(key): without_secrets(value) for key, value in tree.items() if not SECRET_KEY.search(key)}
+        kept = ((key, value) for key, value in tree.items() if not SECRET_KEY.search(key))
+        return {clean_text(key): without_secrets(value, depth - 1) for key, value in kept}
     if isinstance(tree, list):
-        return [without_secrets(item) for item in tree]
+        return [without_secrets(item, depth - 1) for item in tree]
     if isinstance(tree, float) and not math.isfinite(tree):
         return None
     if isinstance(tree, str):

@@ -92,6 +92,7 @@ def test_a_sentinel_is_no_value_only_where_the_row_says_so(raw: float, value: fl
         (Kind.STRING, "x" * 5000),
         (Kind.FIRMWARE, {"v": 1}),
         (Kind.TIMESTAMP, "yesterday"),
+        (Kind.JSON, json.loads("[" * 51 + "1" + "]" * 51)),
         (Kind.JSON, json.loads("[" * 900 + "1" + "]" * 900)),
         (Kind.JSON, ["x" * 5000]),
     ],
