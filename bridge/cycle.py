@@ -222,6 +222,11 @@ class Cycle:
         with self._lock:
             if self._is_online:
                 self._sink.publish([self._topics.status(False, now)])
+        self.save(now)
+
+    def save(self, now: float) -> None:
+        """Write the state; costs nothing when it is what was written last."""
+        with self._lock:
             if self._memory is not None:
                 self._memory.save(now, self._dump())
 

@@ -92,11 +92,6 @@ class SiteRunner:
     def join(self, timeout_s: float) -> None:
         self._thread.join(max(0.0, timeout_s))
 
-    def refresh(self) -> None:
-        """Read everything now."""
-        self.source.refresh()
-        self._wake.set()
-
     # -- the thread -------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -180,5 +175,9 @@ class SiteRunner:
 
     def health(self) -> dict[str, Any]:
         state = self.state
-        document: dict[str, Any] = {"crashes": self.crashes, "state_failures": state.failures if state else 0}
+        document: dict[str, Any] = {
+            "crashes": self.crashes,
+            "state_failures": state.failures if state else 0,
+            "events_dropped": state.dropped if state else 0,
+        }
         return document | (dict(self.cycle.health()) if self.cycle else {"source": dict(self.source.health())})

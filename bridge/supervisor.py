@@ -57,6 +57,7 @@ class Supervisor:
         self._stop = threading.Event()
         now = clock.now()
         self._names_store = parts.open_store("bridge")
+        self._names_lock = threading.Lock()
         self._names: dict[str, str] = dict((self._names_store.load() or {}).get("names", {}))
         self._sink = parts.open_sink(parts.topics.status(False, now), self._births, clock.now, self._settled)
         self._runners = [
@@ -144,10 +145,12 @@ class Supervisor:
 
     def _open_state(self, site: str) -> SiteState:
         """Return the state of a site; a name that the GX gave is kept, for a start at which the GX is down."""
-        names = {runner.gx: runner.name for runner in self._runners if runner.name}
-        if names != self._names:
-            self._names = names
-            self._names_store.save({"names": names})
+        with self._names_lock:  # sites learn their names in threads of their own
+            known = {runner.gx: runner.name or self._names.get(runner.gx, "") for runner in self._runners}
+            names = {gx: name for gx, name in known.items() if name}
+            if names != self._names:
+                self._names = names
+                self._names_store.save({"names": names})
         return SiteState(self._parts.open_store(f"site-{site}"))
 
     def _is_free(self, name: str) -> bool:
@@ -187,6 +190,9 @@ class Supervisor:
             if runner.cycle is not None:
                 self._guarded(runner.name, runner.cycle.end, self._clock.now())
         left = self._sink.stop(SINK_ENDS_S)
+        for runner in self._runners:  # what the broker took in its last second must not be sent again
+            if runner.cycle is not None:
+                self._guarded(runner.name, runner.cycle.save, self._clock.now())
         if left:
             log.warning("%d alert events were not delivered; they are kept for the next start", len(left))
 

@@ -132,6 +132,18 @@ def test_what_the_broker_took_leaves_the_disk_soon(tmp_path: Path) -> None:
     assert SiteState(StateStore(tmp_path, name="site-home")).undelivered() == []
 
 
+def test_what_the_broker_took_at_the_very_end_is_not_sent_again(tmp_path: Path) -> None:
+    """Between the end of the turns and the last save the broker still acknowledges; that counts."""
+    source, sink = Script(), Kept()
+    memory = SiteState(StateStore(tmp_path, name="site-home"))
+    cycle = cycle_of(source, sink, memory)
+    turn(cycle, source, 1000.0, grid_lost=2)
+    cycle.end(1001.0)
+    memory.settled(next(m for m in sink.messages if m.topic == "victron/home/alerts"), 1001.1)
+    cycle.save(1001.2)
+    assert SiteState(StateStore(tmp_path, name="site-home")).undelivered() == []
+
+
 def test_a_restart_tells_nothing_twice_and_clears_what_no_rule_knows(tmp_path: Path) -> None:
     """A firing alert goes on silently; the retained topic of an alert that is no more gets an empty payload."""
     source, sink = Script(), Kept()
