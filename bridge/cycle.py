@@ -7,7 +7,8 @@
     sink.publish                               hands over and returns at once
 
 `turn` is called by the site's own thread when the source has something due; `tick` by the supervisor for clocks that
-run out while a request hangs. Both apply under one lock, so the stages never overlap.
+run out while a request hangs; `take`, `ask`, `look` and `refresh` when something came over MQTT. All apply under one
+lock, so the stages never overlap.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from bridge.core.engine import Engine
 from bridge.core.normalize import Batch, Normalizer
@@ -26,6 +27,7 @@ from bridge.sinks.base import Sink
 from bridge.sources.base import Source
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 SUMMARY_EVERY_S = 10.0
 DOCUMENTS_EVERY_S = 300.0  # status, info and alert topics are sent again this often, and expire after three times that
@@ -107,6 +109,35 @@ class Cycle:
     def next_clock(self) -> float:
         return self.engine.next_clock()
 
+    # -- what comes over MQTT: the sink's thread --------------------------------------------------------------------
+
+    def take(self, now: float, samples: Sequence[Sample], reads: Sequence[Read]) -> None:
+        """Let values through that are not the GX's own; they are known to their sender and not published."""
+        with self._lock:
+            self._publish(now, [], [], [], self.engine.step(now, samples, reads))
+
+    def ask(self, now: float, work: Callable[[Engine], list[Event]]) -> None:
+        """Let `work` change alerts and publish the events that it returns. What it raises, nothing has changed.
+
+        Raises:
+            RuleError: `work` did.
+        """
+        with self._lock:
+            self._publish(now, [], [], [], work(self.engine))
+
+    def look(self, work: Callable[[Engine], T]) -> T:
+        """Return what `work` reads from the engine while nothing moves."""
+        with self._lock:
+            return work(self.engine)
+
+    def refresh(self) -> None:
+        """Read everything from the GX now, and publish all of it again, changed or not."""
+        with self._lock:
+            self._state_topics.refresh()
+            self._documents_due = 0.0
+            self._summary.changed, self._summary_due = True, 0.0
+        self.source.refresh()
+
     def _apply(self, now: float, batches: list[Batch]) -> None:
         samples: list[Sample] = []
         reads: list[Read] = []
@@ -114,7 +145,11 @@ class Cycle:
         for batch in batches:
             samples += batch.samples
             reads += batch.reads
-        events = self.engine.step(now, samples, reads)
+        self._publish(now, samples, reads, documents, self.engine.step(now, samples, reads))
+
+    def _publish(
+        self, now: float, samples: list[Sample], reads: list[Read], documents: list[Message], events: list[Event]
+    ) -> None:
         samples += self.engine.take_records()
         documents += self._alert_documents(now)
         told = self._events(now, events)

@@ -1,8 +1,6 @@
 """`victron-bridge replay`: run the rules over a recording, on the recording's own time.
 
-The walk is that of `run`, from the page to the message: the same Cycle, Normalizer and Engine. Only the source, the
-clock and the sink differ, and between two pages the clock stops wherever the engine has something to decide, so a
-`for` of 30 s fires 30 s after its condition became true, as it would have.
+The walk is that of `run` (see `playback`); this picks what a person wants to see of it.
 """
 
 from __future__ import annotations
@@ -23,17 +21,13 @@ from bridge.assemble import Assembly
 from bridge.clock import SteadyClock
 from bridge.commands.arguments import add_flags, add_site_choice, compiled_for, one_site, settings_of
 from bridge.commands.table import printable
-from bridge.core.engine import Engine
 from bridge.core.nearest import nearest
-from bridge.core.normalize import Normalizer
-from bridge.core.summary import Summary
-from bridge.core.topics import SiteTopics, StateTopics
 from bridge.core.values import iso_time
-from bridge.cycle import Cycle
 from bridge.errors import ConfigError
 from bridge.files import paths
 from bridge.files.settings import Site
 from bridge.model import Message
+from bridge.playback import Playback
 from bridge.sinks.base import Request
 from bridge.site import SiteParts
 from bridge.sources.recording import RecordingSource
@@ -120,68 +114,45 @@ def _opened(name: str) -> Iterator[BufferedReader]:
         yield stream
 
 
-class _Replay:
-    """The walk of one recording through all stages."""
+class _Replay(Playback):
+    """A recording played to a person."""
 
     def __init__(self, parts: SiteParts, name: str, source: RecordingSource, sink: _Sink) -> None:
+        super().__init__(parts, name, source, sink)
         self._name = name
-        self._source = source
-        self._sink = sink
-        self._engine = Engine(name, parts.program)
-        self._normalizer = Normalizer(parts.catalogue, parts.intervals, parts.publish_raw)
-        self._cycle = Cycle(
-            source=source,
-            normalizer=self._normalizer,
-            engine=self._engine,
-            state_topics=StateTopics(parts.base_topic, name, parts.format),
-            site_topics=SiteTopics(parts.base_topic, name),
-            summary=Summary(name),
-            sink=sink,
-        )
-        self._from = self._to = source.next_due()
-
-    def run(self) -> None:
-        """Take every line at its time, and every clock of the engine that runs out before it."""
-        ticked = -math.inf
-        while (due := self._source.next_due()) < math.inf:
-            clock = self._cycle.next_clock()
-            if ticked < clock < due:
-                ticked = clock
-                self._cycle.tick(clock)
-                continue
-            self._to = due
-            self._cycle.turn(due, lambda: self._to)
+        self._recording = source
+        self._picked = sink
 
     def summary(self) -> str:
         """Return what happened in one line."""
-        if self._from == math.inf:
+        if self.began_at == math.inf:
             return "the recording is empty"
-        health = self._source.health()
-        events = self._sink.counts
+        health = self._recording.health()
+        events = self._picked.counts
         told = ", ".join(f"{count} {event}" for event, count in sorted(events.items())) or "none"
-        text = f"{_span(self._to - self._from)} from {iso_time(self._from)}: {health['pages']} pages, "
-        text += f"{health['values']} values, {len(self._normalizer.devices.online)} devices; events: {told}"
+        text = f"{_span(self.now - self.began_at)} from {iso_time(self.began_at)}: {health['pages']} pages, "
+        text += f"{health['values']} values, {len(self.normalizer.devices.online)} devices; events: {told}"
         firing = self._still("firing")
         return text + (f"; still firing: {', '.join(firing)}" if firing else "")
 
     def document(self) -> dict[str, Any]:
         """Return everything that happened as one document."""
-        is_empty = self._from == math.inf
+        is_empty = self.began_at == math.inf
         return {
             "site": self._name,
-            "recording": dict(self._source.header),
-            "from": None if is_empty else iso_time(self._from),
-            "to": None if is_empty else iso_time(self._to),
-            **{key: value for key, value in self._source.health().items() if key in ("pages", "values")},
-            "note": self._source.note or None,
-            "events": self._sink.events,
-            "points": self._sink.points,
+            "recording": dict(self._recording.header),
+            "from": None if is_empty else iso_time(self.began_at),
+            "to": None if is_empty else iso_time(self.now),
+            **{key: value for key, value in self._recording.health().items() if key in ("pages", "values")},
+            "note": self._recording.note or None,
+            "events": self._picked.events,
+            "points": self._picked.points,
             "firing": self._still("firing"),
             "pending": self._still("pending"),
         }
 
     def _still(self, phase: str) -> list[str]:
-        return sorted(alert.id for alert in self._engine.alerts() if alert.phase == phase)
+        return sorted(alert.id for alert in self.engine.alerts() if alert.phase == phase)
 
 
 def _span(seconds: float) -> str:

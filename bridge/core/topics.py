@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from math import inf
 from typing import Any, NamedTuple
 
 from bridge.core.values import iso_time
@@ -120,6 +121,12 @@ class StateTopics:
             if read.at >= self._next_refresh.get(read.group, 0.0):
                 out += self._refresh(read)
         return out
+
+    def refresh(self) -> None:
+        """Have every topic published again when its group is next read."""
+        self._next_refresh.clear()
+        for entry in self._entries.values():
+            entry.published_at = -inf
 
     def forget(self, device: Device) -> list[Message]:
         """Return the messages that clear every state topic of a device, and forget that they were there."""

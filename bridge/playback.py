@@ -1,0 +1,61 @@
+"""A recording through all stages, on the recording's own time: the walk of `run` without waiting.
+
+Source, clock and sink differ from `run`, nothing else. Between two lines of the recording time stops wherever the
+engine has something to decide, so a `for` of 30 s fires 30 s after its condition became true, as it would have.
+"""
+
+from __future__ import annotations
+
+import math
+
+from bridge.core.engine import Engine
+from bridge.core.normalize import Normalizer
+from bridge.core.summary import Summary
+from bridge.core.topics import SiteTopics, StateTopics
+from bridge.cycle import Cycle
+from bridge.sinks.base import Sink
+from bridge.site import SiteParts
+from bridge.sources.base import Source
+
+
+class Playback:
+    """One recording and what it is played to.
+
+    Args:
+        parts: of the site, rules included.
+        name: of the site.
+        source: the recording (`sources.recording`), or anything else that ends.
+        sink: takes what `run` would have published.
+    """
+
+    def __init__(self, parts: SiteParts, name: str, source: Source, sink: Sink) -> None:
+        self._source = source
+        self.engine = Engine(name, parts.program)
+        self.normalizer = Normalizer(parts.catalogue, parts.intervals, parts.publish_raw)
+        self._cycle = Cycle(
+            source=source,
+            normalizer=self.normalizer,
+            engine=self.engine,
+            state_topics=StateTopics(parts.base_topic, name, parts.format),
+            site_topics=SiteTopics(parts.base_topic, name),
+            summary=Summary(name),
+            sink=sink,
+        )
+        self.began_at = self.now = source.next_due()  # inf: the recording is empty
+
+    def run(self, until: float = math.inf) -> None:
+        """Take every line up to `until` at its time, and every clock of the engine that runs out before it."""
+        ticked = -math.inf
+        while (due := self._source.next_due()) < math.inf:
+            clock = self._cycle.next_clock()
+            if ticked < clock < due and clock <= until:
+                ticked = clock
+                self._cycle.tick(clock)
+                continue
+            if due > until:
+                break
+            self.now = due
+            self._cycle.turn(due, lambda: self.now)
+        if self.now < until < math.inf:
+            self.now = until
+            self._cycle.tick(until)
