@@ -30,7 +30,7 @@ class Playback:
 
     def __init__(self, parts: SiteParts, name: str, source: Source, sink: Sink) -> None:
         self._source = source
-        self.engine = Engine(name, parts.program)
+        self.engine = Engine(name, parts.program, parts.maintenance)
         self.normalizer = Normalizer(parts.catalogue, parts.intervals, parts.publish_raw)
         self._cycle = Cycle(
             source=source,

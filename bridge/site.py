@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from bridge.clock import SteadyClock
 from bridge.core.catalogue import Catalogue
 from bridge.core.engine import Engine
+from bridge.core.inputs import InputSpec
+from bridge.core.maintenance import Maintenance
 from bridge.core.normalize import Intervals, Normalizer
 from bridge.core.rules import Program
 from bridge.core.summary import Summary
@@ -45,6 +47,9 @@ class SiteParts(NamedTuple):
     publish_raw: bool
     forget_after_s: float | None
     open_source: Callable[[Normalizer], Source]
+    inputs: tuple[InputSpec, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
+    time_zone: str = ""  # IANA name; "": that of the process
 
 
 class SiteRunner:
@@ -146,7 +151,7 @@ class SiteRunner:
         cycle = Cycle(
             source=self.source,
             normalizer=self._normalizer,
-            engine=Engine(name, parts.program),
+            engine=Engine(name, parts.program, parts.maintenance),
             state_topics=StateTopics(parts.base_topic, name, parts.format),
             site_topics=SiteTopics(parts.base_topic, name),
             summary=Summary(name),

@@ -51,6 +51,11 @@ class Rule(NamedTuple):
         """Return what wakes the alert: the formulas of expr, clear and value."""
         return [code.formula for code in (self.expr, self.clear, self.value) if code is not None]
 
+    def needs(self) -> list[Input]:
+        """Return the inputs that a device must have for the alert to be watched."""
+        codes = [code for code in (self.expr, self.clear) if code is not None]
+        return [part for code in codes for part in code.formula.inputs]
+
     def texts(self) -> list[Formula]:
         """Return the formulas of the texts, which are computed when an event is told."""
         return [formula for text in (self.summary, self.description, self.action) for formula in text.formulas()]

@@ -13,12 +13,13 @@ Reminders and escalation are told of what is announced and neither acknowledged,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, NamedTuple
 
 from bridge.core.alerts import AlertState, as_shown
-from bridge.core.compile import WALL, Code
+from bridge.core.compile import LOCAL, WALL, Code
+from bridge.core.maintenance import Maintenance
 from bridge.core.store import Store
 from bridge.errors import RuleError
 from bridge.model import Alert, Device, Event, Value
@@ -40,10 +41,19 @@ class Silence(NamedTuple):
 class Announcer:
     """Turns what happened to alerts into events. Knows silences, inhibition and flapping of one site."""
 
-    def __init__(self, site: str, store: Store, read: Callable[[AlertState, Code], Any]) -> None:
+    def __init__(
+        self,
+        site: str,
+        store: Store,
+        read: Callable[[AlertState, Code], Any],
+        maintenance: Sequence[Maintenance] = (),
+    ) -> None:
         self._site = site
         self._store = store
         self._read = read
+        self._maintenance = maintenance
+        self._open: tuple[Silence, ...] = ()  # maintenance windows that are open, as the silences that they are
+        self.zones: Mapping[str, float] = {}  # seconds ahead of UTC, of zones other than the site's
         self.seq = 0
         self.silences: dict[int, Silence] = {}
         self.next_silence = 1
@@ -233,8 +243,24 @@ class Announcer:
                     self.changed[alert.id] = alert
                     self.reconcile(alert, now)
 
+    def open_windows(self, now: float) -> float:
+        """Look which maintenance windows are open; return when that next changes.
+
+        `apply_silences` is to be called at that moment, too.
+        """
+        opened, turns = [], []
+        for window in self._maintenance:
+            ahead_s = float(self._store.values[WALL]) + self.zones.get(window.zone, float(self._store.values[LOCAL]))
+            until = window.next_turn(now + ahead_s) - ahead_s
+            turns.append(until)
+            if window.is_open(now + ahead_s):
+                opened.append(Silence(0, dict(window.matcher), until, window.comment or "maintenance"))
+        self._open = tuple(opened)
+        return min(turns)
+
     def _silence_of(self, alert: AlertState) -> Silence | None:
-        return next((one for one in self.silences.values() if self._matches(one.matcher, alert)), None)
+        kept = (*self.silences.values(), *self._open)
+        return next((one for one in kept if self._matches(one.matcher, alert)), None)
 
     def _matches(self, matcher: Mapping[str, Any], alert: AlertState) -> bool:
         own = {

@@ -6,12 +6,13 @@ and then the alerts, so each is computed at most once per moment.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
 from bridge.core.alerts import as_shown
 from bridge.core.compile import Bound, Code
-from bridge.core.formula import Derived
+from bridge.core.formula import Derived, Input
 from bridge.core.points import TRUTH
 from bridge.core.ring import Series
 from bridge.core.spans import series
@@ -34,6 +35,10 @@ class DerivedRule:
     @property
     def is_record(self) -> bool:
         return self.derived.window is None
+
+    def needs(self) -> Sequence[Input]:
+        """Return the inputs that a device must have for the point to be computed."""
+        return self.derived.formula.inputs
 
     def spec(self) -> PointSpec:
         """Return what a record is, as the catalogue would say it."""

@@ -19,8 +19,9 @@ from bridge.core.alerts import AlertState, attempt
 from bridge.core.announce import Announcer
 from bridge.core.compile import HOSTILE, LOCAL, WALL, Bound, Code
 from bridge.core.derived import DerivedRule, DerivedState
-from bridge.core.formula import Formula, Input
+from bridge.core.formula import Input
 from bridge.core.groups import DeviceState, Group, has_inputs
+from bridge.core.maintenance import Maintenance
 from bridge.core.memory import dump_engine, is_state, load_engine
 from bridge.core.rules import Program
 from bridge.core.slots import Reader
@@ -37,13 +38,16 @@ class Engine:
     Args:
         site: its name, which silences may match.
         program: what `compile_packs` returned; shared by any number of engines.
+        maintenance: times of the week at which alerts are not told of.
     """
 
-    def __init__(self, site: str, program: Program) -> None:
+    def __init__(self, site: str, program: Program, maintenance: Sequence[Maintenance] = ()) -> None:
         self.site = site
         self._program = program
         self._now = -inf
         self._horizon = -inf
+        self._clocks: tuple[float, float, Mapping[str, float]] = (0.0, 0.0, {})
+        self._has_maintenance = bool(maintenance)
         self._agenda = Agenda()
         self._waiting: dict[Device, list[Any]] = {}  # rules that a device does not have the points for, yet
         self._records: dict[str, Sample] = {}
@@ -52,7 +56,9 @@ class Engine:
         self.derived_states: dict[str, DerivedState] = {}
         self.counters = {"evaluations": 0, "events": 0}
         self.store = Store(program.wanted, self._on_device, self._agenda.push)
-        self.announcer = Announcer(site, self.store, self._value_for)
+        self.announcer = Announcer(site, self.store, self._value_for, maintenance)
+        if maintenance:
+            self._agenda.push(-inf, None)
         for rule in program.rules:
             for order in rule.inhibited_by:
                 self.announcer.inhibits.setdefault(order, []).append(rule.order)
@@ -92,6 +98,8 @@ class Engine:
         self._now = self.store.values[0] = now
         rung: list[AlertState] = []
         has_silences_due = self._ring(now, rung) if self._agenda.first() <= now else False
+        if has_silences_due and self._has_maintenance:
+            self._agenda.push(self.announcer.open_windows(now), None)
         moved = self._evaluate(now)
         for alert in rung:
             if alert.ring(now):
@@ -191,7 +199,7 @@ class Engine:
             waiting = [*derived, *(rule for rule in self._program.rules if rule.each in kinds)]
         still = []
         for one in waiting:
-            if has_inputs(state, _needs(one)):
+            if has_inputs(state, one.needs()):
                 self._found([one], state)
             else:
                 still.append(one)
@@ -285,10 +293,22 @@ class Engine:
         states = sorted(self.alert_states.values(), key=lambda one: one.order)
         return [self.announcer.state(alert) for alert in states if not alert.is_idle]
 
-    def set_wall_offset(self, seconds: float, utc_offset_s: float = 0.0) -> None:
-        """Say how far the wall clock is ahead of the steady one, and the site's time zone ahead of UTC."""
+    def set_wall_offset(self, seconds: float, utc_offset_s: float = 0.0, zones: Mapping[str, float] = {}) -> None:
+        """Say how far the wall clock is ahead of the steady one, and time zones ahead of UTC.
+
+        Args:
+            utc_offset_s: of the site's time zone.
+            zones: of the other zones that maintenance windows name.
+        """
+        clocks = (seconds, utc_offset_s, zones)
+        if clocks == self._clocks:
+            return
+        self._clocks = clocks
         self.store.values[WALL] = seconds
         self.store.values[LOCAL] = utc_offset_s
+        self.announcer.zones = zones
+        if self._has_maintenance:
+            self._agenda.push(self._now, None)  # a window may have begun or ended by that
 
     # -- what people ask ------------------------------------------------------------------------------------------
 
@@ -372,11 +392,3 @@ class Engine:
         for silence in self.announcer.silences.values():
             self._agenda.push(silence.until, None)
         self._follow_up(self.alert_states.values())
-
-
-def _needs(one: Any) -> tuple[Input, ...]:
-    """Return the inputs that a device must have for a rule to begin."""
-    formulas: list[Formula] = [one.derived.formula] if isinstance(one, DerivedRule) else [one.expr.formula]
-    if not isinstance(one, DerivedRule) and one.clear is not None:
-        formulas.append(one.clear.formula)
-    return tuple(part for formula in formulas for part in formula.inputs)
