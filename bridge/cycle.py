@@ -46,6 +46,8 @@ class Memory(Protocol):
     def note_alerts(self, topics: Iterable[tuple[str, Alert]]) -> None: ...
     def is_due(self, now: float) -> bool: ...
     def save(self, now: float, document: Mapping[str, Any]) -> None: ...
+    def is_history_due(self, now: float) -> bool: ...
+    def save_history(self, now: float, history: Mapping[str, Any]) -> None: ...
 
 
 class Cycle:
@@ -103,8 +105,8 @@ class Cycle:
             if now >= self._documents_due:
                 self._documents_due = now + DOCUMENTS_EVERY_S
                 self._sink.publish(self._fresh([message._replace(at=now) for message in self._documents.values()]))
-            if self._memory is not None and self._memory.is_due(now):
-                self._memory.save(now, self._dump())
+            if self._memory is not None:
+                self._keep(self._memory, now)
 
     def next_clock(self) -> float:
         return self.engine.next_clock()
@@ -260,15 +262,23 @@ class Cycle:
         self.save(now)
 
     def save(self, now: float) -> None:
-        """Write the state; costs nothing when it is what was written last."""
+        """Write everything; costs nothing where it is what was written last."""
         with self._lock:
             if self._memory is not None:
                 self._memory.save(now, self._dump())
+                self._memory.save_history(now, self.engine.history())
+
+    def _keep(self, memory: Memory, now: float) -> None:
+        """Write what is due."""
+        if memory.is_due(now):
+            memory.save(now, self._dump())
+        if memory.is_history_due(now):
+            memory.save_history(now, self.engine.history())
 
     def _dump(self) -> dict[str, Any]:
         """Return what must survive a restart, as JSON-able data."""
         devices = [list(device) for device in sorted(self.normalizer.devices.online)]
-        return {"engine": self.engine.dump(), "devices": devices, "wall_offset_s": self._wall_offset_s}
+        return {"engine": self.engine.dump(has_history=False), "devices": devices, "wall_offset_s": self._wall_offset_s}
 
     def load(self, engine: Mapping[str, Any], devices: Iterable[Any], wall_offset_s: float, now: float) -> None:
         """Take over what was saved before the restart; `wall_offset_s` is how far that clock was from the truth."""

@@ -2,7 +2,8 @@
 
 Law: an event is on the disk before it is offered to the broker, in one document with the engine that made it, so a
 power cut at any moment loses no event and gives no number twice. What the broker has acknowledged leaves the disk with
-the next save; a cut before that sends it once more, marked as replayed.
+the next save; a cut before that sends it once more, marked as replayed. What functions over time remember is large, is
+not worth a write at every event, and stands in a document of its own.
 """
 
 from __future__ import annotations
@@ -16,23 +17,32 @@ from bridge.model import Alert, Message
 from bridge.sinks.outbox import mark_replayed
 
 SETTLE_S = 2.0  # acknowledgements are written down this long after the first of them, in one go
-STEADY_EVERY_S = 300.0  # without events: flash wears
+STEADY_EVERY_S = 300.0  # without events, and for the history: flash wears
 MAX_OUTBOX = 1000
 
 
 class SiteState:
-    """One document on the disk. `save` is called under the cycle's lock, `settled` from the sink's thread."""
+    """What is on the disk of a site. `save` is called under the cycle's lock, `settled` from the sink's thread.
 
-    def __init__(self, store: StateStore) -> None:
+    Args:
+        store: of the state.
+        history: of what functions over time remember.
+    """
+
+    def __init__(self, store: StateStore, history: StateStore) -> None:
         self._store = store
+        self._history = history
         self._lock = threading.Lock()
         self._outbox: dict[str, Message] = {}
         self._alerts: dict[str, str] = {}  # topic of every alert that was published as not inactive -> its id
         self._saved_at = 0.0
+        self._history_at: float | None = None
         self._settled_at: float | None = None
         self.dropped = 0
         document = store.load() or {}
-        self.engine: Mapping[str, Any] = document.get("engine", {})
+        self.engine: dict[str, Any] = document.get("engine", {})
+        if self.engine:
+            self.engine["history"] = (history.load() or {}).get("history", {})
         self.wall_offset_s = float(document.get("wall_offset_s", 0.0))
         self.devices: list[Any] = document.get("devices", [])
         self.old_alerts: dict[str, str] = document.get("alerts", {})
@@ -42,7 +52,7 @@ class SiteState:
 
     @property
     def failures(self) -> int:
-        return self._store.failures
+        return self._store.failures + self._history.failures
 
     def undelivered(self) -> list[Message]:
         """Return the events that the last process could not deliver, marked as replayed."""
@@ -84,3 +94,15 @@ class SiteState:
             self._settled_at = None
         self._saved_at = now
         self._store.save({**document, "alerts": self._alerts, "outbox": outbox})
+
+    def is_history_due(self, now: float) -> bool:
+        """Tell whether five minutes have passed; a process that keeps dying writes nothing at its start."""
+        if self._history_at is None:
+            self._history_at = now
+        return now - self._history_at >= STEADY_EVERY_S
+
+    def save_history(self, now: float, history: Mapping[str, Any]) -> None:
+        """Write what functions over time remember; nothing when there are none."""
+        self._history_at = now
+        if history["series"]:
+            self._history.save({"history": history})

@@ -151,7 +151,7 @@ class Supervisor:
             if names != self._names:
                 self._names = names
                 self._names_store.save({"names": names})
-        return SiteState(self._parts.open_store(f"site-{site}"))
+        return SiteState(self._parts.open_store(f"site-{site}"), self._parts.open_store(f"site-{site}.history"))
 
     def _is_free(self, name: str) -> bool:
         return all(runner.name != name for runner in self._runners)

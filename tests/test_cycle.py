@@ -32,7 +32,11 @@ PACK = {
         {
             "alert": "grid_lost", "each": "vebus", "expr": 'vebus.alarms.grid_lost >= "warning"', "severity": "critical",
             "summary": "The grid is lost", "description": "d", "action": "a", "source": "s",
-        }
+        },
+        {
+            "alert": "output_high", "each": "vebus", "expr": "avg_over_time(vebus.ac_out.l1.voltage, 10m) > 240",
+            "severity": "info", "summary": "high", "description": "d", "action": "a", "source": "s",
+        },
     ],
 }  # fmt: skip
 
@@ -96,6 +100,10 @@ def cycle_of(source: Script, sink: Any, memory: SiteState | None = None, forget_
     )  # fmt: skip
 
 
+def state_of(directory: Path) -> SiteState:
+    return SiteState(StateStore(directory, name="site-home"), StateStore(directory, name="site-home.history"))
+
+
 def turn(
     cycle: Cycle, source: Script, at: float, grid_lost: int = 0, services: tuple[str, ...] | None = (VEBUS,)
 ) -> None:
@@ -109,7 +117,7 @@ def turn(
 def test_an_event_is_on_the_disk_before_it_is_offered(tmp_path: Path) -> None:
     """When the sink gets the event, the state file already holds it, and the engine that has told it."""
     source, sink = Script(), Kept(tmp_path / "site-home.json")
-    cycle = cycle_of(source, sink, SiteState(StateStore(tmp_path, name="site-home")))
+    cycle = cycle_of(source, sink, state_of(tmp_path))
     turn(cycle, source, 1000.0)
     turn(cycle, source, 1010.0, grid_lost=2)
     (on_disk,) = sink.outboxes
@@ -121,36 +129,36 @@ def test_an_event_is_on_the_disk_before_it_is_offered(tmp_path: Path) -> None:
 def test_what_the_broker_took_leaves_the_disk_soon(tmp_path: Path) -> None:
     """An acknowledged event is gone from the outbox with the save that follows; nothing is written before."""
     source, sink = Script(), Kept()
-    memory = SiteState(StateStore(tmp_path, name="site-home"))
+    memory = state_of(tmp_path)
     cycle = cycle_of(source, sink, memory)
     turn(cycle, source, 1000.0, grid_lost=2)
     event = next(message for message in sink.messages if message.topic == "victron/home/alerts")
     memory.settled(event, 1000.5)
     cycle.tick(1001.0)
-    assert len(SiteState(StateStore(tmp_path, name="site-home")).undelivered()) == 1
+    assert len(state_of(tmp_path).undelivered()) == 1
     cycle.tick(1000.5 + SETTLE_S)
-    assert SiteState(StateStore(tmp_path, name="site-home")).undelivered() == []
+    assert state_of(tmp_path).undelivered() == []
 
 
 def test_what_the_broker_took_at_the_very_end_is_not_sent_again(tmp_path: Path) -> None:
     """Between the end of the turns and the last save the broker still acknowledges; that counts."""
     source, sink = Script(), Kept()
-    memory = SiteState(StateStore(tmp_path, name="site-home"))
+    memory = state_of(tmp_path)
     cycle = cycle_of(source, sink, memory)
     turn(cycle, source, 1000.0, grid_lost=2)
     cycle.end(1001.0)
     memory.settled(next(m for m in sink.messages if m.topic == "victron/home/alerts"), 1001.1)
     cycle.save(1001.2)
-    assert SiteState(StateStore(tmp_path, name="site-home")).undelivered() == []
+    assert state_of(tmp_path).undelivered() == []
 
 
 def test_a_restart_tells_nothing_twice_and_clears_what_no_rule_knows(tmp_path: Path) -> None:
     """A firing alert goes on silently; the retained topic of an alert that is no more gets an empty payload."""
     source, sink = Script(), Kept()
-    first = cycle_of(source, sink, SiteState(StateStore(tmp_path, name="site-home")))
+    first = cycle_of(source, sink, state_of(tmp_path))
     turn(first, source, 1000.0, grid_lost=2)
     first.end(1001.0)
-    state = SiteState(StateStore(tmp_path, name="site-home"))
+    state = state_of(tmp_path)
     source, sink = Script(), Kept()
     second = cycle_of(source, sink, state)
     second.load(state.engine, state.devices, state.wall_offset_s, 1005.0)
@@ -161,15 +169,41 @@ def test_a_restart_tells_nothing_twice_and_clears_what_no_rule_knows(tmp_path: P
     assert json.loads(sink.last("victron/home/alerts/grid_lost/vebus/276").payload)["phase"] == "firing"
 
 
+def test_windows_survive_a_restart_and_are_written_seldom(tmp_path: Path) -> None:
+    """What ten minutes of voltage have filled is known at once after a restart; an event does not write it."""
+    source, sink = Script(), Kept()
+    first = cycle_of(source, sink, state_of(tmp_path))
+    history = tmp_path / "site-home.history.json"
+    for at in range(1000, 1300, 10):
+        turn(first, source, float(at), grid_lost=2 * (at > 1100))
+        first.tick(float(at))
+        assert not history.exists()
+    for at in range(1300, 1700, 10):
+        turn(first, source, float(at))
+        first.tick(float(at))
+    written = history.stat().st_mtime_ns
+    first.tick(1700.0)
+    assert history.stat().st_mtime_ns == written, "not again within five minutes"
+    first.end(1705.0)
+
+    state = state_of(tmp_path)
+    source, sink = Script(), Kept()
+    second = cycle_of(source, sink, state)
+    second.load(state.engine, state.devices, state.wall_offset_s, 1710.0)
+    (window,) = (one for one in second.engine.derived_states.values() if one.series is not None)
+    turn(second, source, 1710.0)
+    assert second.engine.store.values[window.slot] == pytest.approx(230.0)
+
+
 def test_a_clock_that_was_wrong_before_the_restart_bends_no_duration(tmp_path: Path) -> None:
     """Fired on a GX in 1970 whose clock then stepped; after the restart the alert is minutes old, not decades."""
     source, sink = Script(), Kept()
-    first = cycle_of(source, sink, SiteState(StateStore(tmp_path, name="site-home")))
+    first = cycle_of(source, sink, state_of(tmp_path))
     turn(first, source, 100.0)
     turn(first, source, 110.0, grid_lost=2)
     first.set_wall_offset(1_750_000_000.0, 0.0)
     first.end(120.0)
-    state = SiteState(StateStore(tmp_path, name="site-home"))
+    state = state_of(tmp_path)
     second = cycle_of(source, sink, state)
     second.load(state.engine, state.devices, state.wall_offset_s, 1_750_000_130.0)
     turn(second, source, 1_750_000_140.0, grid_lost=0)
@@ -226,7 +260,7 @@ def test_a_serial_that_is_no_name_makes_no_topic(serial: str, tmp_path: Path) ->
     parts = SiteParts(
         "", "http://gx", "victron", catalogue(), Intervals(TIERS), program(), Format(), False, None, lambda plan: source
     )
-    runner = SiteRunner(parts, sink, SteadyClock(), lambda name: SiteState(StateStore(tmp_path, name=name)))
+    runner = SiteRunner(parts, sink, SteadyClock(), lambda _: state_of(tmp_path))
     runner._turn()
     assert (runner.cycle, sink.messages) == (None, [])
     source.serial = "C0FFEE"

@@ -22,7 +22,7 @@ from bridge.core.derived import DerivedRule, DerivedState
 from bridge.core.formula import Input
 from bridge.core.groups import DeviceState, Group, has_inputs
 from bridge.core.maintenance import Maintenance
-from bridge.core.memory import dump_engine, is_state, load_engine
+from bridge.core.memory import dump_engine, dump_history, is_state, load_engine
 from bridge.core.rules import Program
 from bridge.core.slots import Reader
 from bridge.core.store import Store
@@ -371,9 +371,14 @@ class Engine:
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
-    def dump(self) -> dict[str, Any]:
-        """Return everything that `load` needs to go on, as JSON can hold it."""
-        return dump_engine(self.store, self.announcer, self.alert_states, self.derived_states, self._now)
+    def dump(self, has_history: bool = True) -> dict[str, Any]:
+        """Return what `load` needs to go on, as JSON can hold it; `history` may be kept apart from it."""
+        state = dump_engine(self.store, self.announcer, self.alert_states, self.derived_states, self._now)
+        return {**state, "history": self.history()} if has_history else state
+
+    def history(self) -> dict[str, Any]:
+        """Return what functions over time remember, as JSON can hold it."""
+        return dump_history(self.derived_states, self._now)
 
     def load(self, state: Mapping[str, Any], now: float, shift_s: float = 0.0) -> None:
         """Go on from a dumped state. To be called once, before the first step.

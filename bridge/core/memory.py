@@ -1,5 +1,9 @@
 """An engine's memory as JSON can hold it, so that a restart or a power cut loses nothing.
 
+There are two parts. The state (phases, clocks, acknowledgements, values) is small and of this moment. The history, what
+functions over time remember, is large and changes all the time; it may be dumped more seldom than the state. What
+happened between the two is then time without data.
+
 Times are dumped as they are. When the clock went backwards since (a GX without a battery-backed clock boots in
 1970), all of them are moved by the difference, so that nothing waits for years.
 """
@@ -17,7 +21,7 @@ from bridge.core.derived import DerivedState
 from bridge.core.groups import time_in, time_out
 from bridge.core.store import Store
 
-VERSION = 1
+VERSION = 2
 DEFAULT_GAP_S = 30.0  # three of the shortest poll intervals, for alerts whose inputs tell no other
 _TIMES = ("began_at", "fired_at", "ended_at", "remind_at", "escalate_at", "quiet_until")
 _FLAGS = ("announced", "acknowledged", "escalated", "silenced", "told_silenced", "inhibited", "flapping", "flap_told")
@@ -31,7 +35,7 @@ def dump_engine(
     derived: Mapping[str, DerivedState],
     now: float,
 ) -> dict[str, Any]:
-    """Return the whole state."""
+    """Return the state without the history."""
     return {
         "version": VERSION,
         "at": time_out(now),
@@ -43,6 +47,14 @@ def dump_engine(
         "derived": {key: _dump_derived(one, store) for key, one in derived.items()},
         "known": {key: _fingerprint(alert) for key, alert in alerts.items()},
     }
+
+
+def dump_history(derived: Mapping[str, DerivedState], now: float) -> dict[str, Any]:
+    """Return what functions over time remember, by point, with the expression that it is of."""
+    series = {
+        key: [one.rule.code.canonical, one.series.dump()] for key, one in derived.items() if one.series is not None
+    }
+    return {"at": time_out(now), "series": series}
 
 
 def is_state(state: Mapping[str, Any]) -> bool:
@@ -79,12 +91,18 @@ def load_engine(
                 alert.clock.restart(now)
         if state["known"].get(key) == _fingerprint(alert):
             store.dirty.discard(alert)  # it was evaluated with these values already
+    history = state.get("history", {})
+    is_old = history.get("at") != state["at"]
     for key, kept in state["derived"].items():
         one = derived.get(key)
-        if one is not None and _load_derived(one, kept, store, shift_s):
-            store.dirty_derived.discard(one)
-            if one.series is not None and gap_s > _patience_s(one.sources, store):
+        if one is None or not _load_derived(one, kept, store, shift_s):
+            continue
+        store.dirty_derived.discard(one)
+        if one.series is not None:
+            _load_series(one, history.get("series", {}).get(key), shift_s)
+            if is_old or gap_s > _patience_s(one.sources, store):
                 one.series.pause()
+                store.dirty_derived.add(one)
 
 
 def _fingerprint(alert: AlertState) -> int:
@@ -95,20 +113,22 @@ def _fingerprint(alert: AlertState) -> int:
 
 
 def _dump_derived(one: DerivedState, store: Store) -> list[Any]:
-    memory = one.series.dump() if one.series is not None else None
-    return [one.rule.code.canonical, store.raw[one.slot], store.is_stale[one.slot], time_out(one.wake_at), memory]
+    return [one.rule.code.canonical, store.raw[one.slot], store.is_stale[one.slot], time_out(one.wake_at)]
 
 
 def _load_derived(one: DerivedState, kept: list[Any], store: Store, shift_s: float) -> bool:
-    text, value, is_stale, wake_at, memory = kept
+    text, value, is_stale, wake_at = kept
     if text != one.rule.code.canonical:
         return False
     store.raw[one.slot] = store.values[one.slot] = value
     store.is_stale[one.slot] = is_stale
     one.wake_at = -inf if shift_s else time_in(wake_at)
-    if one.series is not None:
-        one.series.load(memory, shift_s)
     return True
+
+
+def _load_series(one: DerivedState, kept: list[Any] | None, shift_s: float) -> None:
+    if one.series is not None and kept is not None and kept[0] == one.rule.code.canonical:
+        one.series.load(kept[1], shift_s)
 
 
 def _sources(alert: AlertState, store: Store) -> list[int]:
