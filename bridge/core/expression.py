@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bridge.core.formula import Derived, Expr, Formula, Input, Members, Scope, Window, canonical, constant
+from bridge.core.formula import Derived, Expr, Formula, Input, Members, Scope, Window, canonical, constant, written
 from bridge.core.functions import FUNCTIONS, call
 from bridge.core.nearest import nearest
 from bridge.core.parser import UNITS_S, Name, Tree, parse, place, unparse
@@ -67,23 +67,24 @@ class Resolver:
         if any(part.op != "const" for part in parts):
             return Expr(op, value, tuple(parts), type_)
         values = [part.value for part in parts]
+        origin = [Expr(op, value, tuple(parts), type_)] if any(part.parts for part in parts) else []
         if op == "compare":
-            return constant(compare(value, values), type_)
+            return constant(compare(value, values), type_, *origin)
         if op == "in":
-            return constant(contains(values[0], values[1:]), type_)
+            return constant(contains(values[0], values[1:]), type_, *origin)
         try:
             value = OPERATIONS[op](*values)
         except (ArithmeticError, ValueError):
             value = None
         is_finite = not isinstance(value, float) or math.isfinite(value)
-        return constant(value if is_finite else None, type_)
+        return constant(value if is_finite else None, type_, *origin)
 
     # -- literals and operators -----------------------------------------------------------------------------------
 
     def _number(self, tree: Tree) -> Expr:
         number: tuple[float, str] = tree.value  # type: ignore[assignment]
         value, unit = number
-        return constant(value * UNITS_S[unit] if unit else value)
+        return constant(value * UNITS_S[unit], NUMBER, written(unparse(tree))) if unit else constant(value)
 
     def _literal(self, tree: Tree) -> Expr:
         return constant(tree.value)
@@ -177,7 +178,7 @@ class Resolver:
             near = nearest(str(part.value), names)
             advice = f'did you mean "{near}"?' if near else f"it has {', '.join(names[:12])}"
             raise self.fault(tree, f'{of} is never "{part.value}"; {advice}')
-        return Expr("const", code, (), type_)
+        return constant(code, type_, *part.parts)
 
     # -- names ----------------------------------------------------------------------------------------------------
 
@@ -279,7 +280,7 @@ class Resolver:
             near = nearest(key, known)
             advice = f'did you mean "{where}.{near}"?' if near else f"there are {', '.join(known) or 'none'}"
             raise self.fault(tree, f"there is no {where}.{key}; {advice}")
-        return constant(known[key])
+        return constant(known[key], None, written(str(name)))
 
     def _external(self, tree: Tree, name: Name) -> Expr:
         known = self._scope.points.site("/".join(name.words))

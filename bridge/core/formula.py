@@ -40,7 +40,8 @@ class Members(NamedTuple):
 class Expr(NamedTuple):
     """A node that can be computed. `value` is a constant, an index, or what an operation needs besides its parts.
 
-    op const: the value. input, member: which of the formula's inputs, or of the group's. over: (function, group).
+    op const: the value; its part, if it has one, is what it was computed of. written: what stands for a constant.
+    input, member: which of the formula's inputs, or of the group's. over: (function, group).
     Others are operations of `semantics`, or clocks: age, now, hour, weekday, month.
     """
 
@@ -90,9 +91,14 @@ class Scope(NamedTuple):
 _CONSTANT_TYPES = {bool: TRUTH, int: NUMBER, float: NUMBER, str: TEXT}
 
 
-def constant(value: Any, type_: Type | None = None) -> Expr:
-    """Return the node of a plain value; None is UNKNOWN and fits every type."""
-    return Expr("const", value, (), type_ or _CONSTANT_TYPES.get(type(value), ANY))
+def constant(value: Any, type_: Type | None = None, *origin: Expr) -> Expr:
+    """Return the node of a plain value; None is UNKNOWN and fits every type. `origin` is for those who explain it."""
+    return Expr("const", value, origin, type_ or _CONSTANT_TYPES.get(type(value), ANY))
+
+
+def written(text: str) -> Expr:
+    """Return the node that tells what stood where a constant is, such as `params.limit`."""
+    return Expr("written", text, (), ANY)
 
 
 def canonical(expr: Expr, formula: Formula) -> str:
