@@ -78,6 +78,7 @@ class Cycle:
         self._lock = threading.Lock()
         self._is_online: bool | None = None
         self._summary_due = 0.0
+        self._alerts: dict[str, Alert] = {}  # that are pending or firing, as they were last published
         self._documents: dict[str, Message] = {}
         self._documents_due = 0.0
         self._wall_offset_s = 0.0
@@ -221,10 +222,22 @@ class Cycle:
             return []
         self._summary.changed = True
         self._summary_due = now  # an alert is worth a summary at once
-        states = [self._topics.alert_state(alert, now) for alert in changed]
+        states = self._alert_states(changed, now)
+        return [*states, self._topics.active_alerts(self._active(), now)]
+
+    def _alert_states(self, alerts: Sequence[Alert], now: float) -> list[Message]:
+        """Return the retained topics of alerts, and remember what they say."""
+        for alert in alerts:
+            self._alerts[alert.id] = alert
+            if alert.phase == "inactive":
+                del self._alerts[alert.id]
+        states = [self._topics.alert_state(alert, now) for alert in alerts]
         if self._memory is not None:
-            self._memory.note_alerts((state.topic, alert) for state, alert in zip(states, changed))
-        return [*states, self._topics.active_alerts(self.engine.alerts(), now)]
+            self._memory.note_alerts((state.topic, alert) for state, alert in zip(states, alerts))
+        return states
+
+    def _active(self) -> list[Alert]:
+        return sorted(self._alerts.values(), key=lambda alert: self.engine.alert_states[alert.id].order)
 
     def _is_summary_due(self, now: float) -> bool:
         return self._summary.changed and now >= self._summary_due
@@ -232,7 +245,7 @@ class Cycle:
     def _summary_document(self, now: float) -> Message:
         self._summary_due = now + SUMMARY_EVERY_S
         online = len(self.normalizer.devices.online)
-        return self._topics.summary(self._summary.document(bool(self._is_online), online, self.engine.alerts()), now)
+        return self._topics.summary(self._summary.document(bool(self._is_online), online, self._active()), now)
 
     # -- start, stop, health: any thread ----------------------------------------------------------------------------
 
@@ -245,11 +258,8 @@ class Cycle:
         """
         with self._lock:
             self._documents_due = now + DOCUMENTS_EVERY_S
-            alerts = self.engine.alerts()
-            states = [self._topics.alert_state(alert, now) for alert in alerts]
-            if self._memory is not None:
-                self._memory.note_alerts((state.topic, alert) for state, alert in zip(states, alerts))
-            active = self._topics.active_alerts(alerts, now)
+            states = self._alert_states(self.engine.alerts(), now)
+            active = self._topics.active_alerts(self._active(), now)
             gone = set(left) - {state.topic for state in states}
             cleared = [active._replace(topic=topic, payload="") for topic in sorted(gone)]
             self._sink.publish([*self._fresh([active, *states]), *cleared])
@@ -300,5 +310,5 @@ class Cycle:
                 "source": dict(self.source.health()),
                 "refused": {**self.normalizer.counters, **self._state_topics.counters},
                 "rules": dict(self.engine.counters),
-                "alerts": len(self.engine.alerts()),
+                "alerts": len(self._alerts),
             }
