@@ -67,6 +67,7 @@ class AlertState:
     __slots__ = (
         "acknowledged",
         "announced",
+        "announced_at",
         "began_at",
         "clock",
         "device",
@@ -121,6 +122,7 @@ class AlertState:
         self.since = 0.0  # wall clock, of the phase that people see
         self.starts_at = 0.0  # wall clock
         self.began_at = 0.0  # steady, like all below: when what was announced began
+        self.announced_at = 0.0
         self.fired_at = 0.0
         self.ended_at = 0.0
         self.remind_at = inf

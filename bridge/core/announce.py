@@ -140,6 +140,7 @@ class Announcer:
         if alert.silenced or alert.inhibited or (alert.flapping and alert.flap_told):
             return
         alert.announced = True
+        alert.announced_at = now
         self._announced.append(alert)
         alert.flap_told = alert.flapping
         alert.remind_at = now + alert.rule.repeat_s if alert.rule.repeat_s else inf
@@ -258,9 +259,13 @@ class Announcer:
         self._open = tuple(opened)
         return min(turns)
 
-    def _silence_of(self, alert: AlertState) -> Silence | None:
+    def silences_of(self, alert: AlertState) -> list[Silence]:
+        """Return the silences, and the maintenance windows that are open, which match an alert."""
         kept = (*self.silences.values(), *self._open)
-        return next((one for one in kept if self._matches(one.matcher, alert)), None)
+        return [one for one in kept if self._matches(one.matcher, alert)]
+
+    def _silence_of(self, alert: AlertState) -> Silence | None:
+        return next(iter(self.silences_of(alert)), None)
 
     def _matches(self, matcher: Mapping[str, Any], alert: AlertState) -> bool:
         own = {
@@ -282,14 +287,18 @@ class Announcer:
         return [other for order in rules for other in self.by_rule.get(order, ()) if other.is_firing]
 
     def _is_inhibited(self, alert: AlertState) -> bool:
-        return any(self._fires_for(order, alert.device) for order in alert.rule.inhibited_by)
+        return bool(self.inhibitors(alert))
 
-    def _fires_for(self, order: int, device: Device | None) -> bool:
-        """Tell whether a rule fires: for this device if it is one of such devices, else anywhere on the site."""
-        alerts = self.by_rule.get(order, ())
+    def inhibitors(self, alert: AlertState) -> list[AlertState]:
+        """Return the alerts that fire and make this one redundant."""
+        return [one for order in alert.rule.inhibited_by for one in self._firing(order, alert.device)]
+
+    def _firing(self, order: int, device: Device | None) -> list[AlertState]:
+        """Return where a rule fires: for this device if it is one of such devices, else anywhere on the site."""
+        alerts = [alert for alert in self.by_rule.get(order, ()) if alert.is_firing]
         if device is not None and alerts and alerts[0].rule.each in ("*", device.kind):
-            return any(alert.is_firing for alert in alerts if alert.device == device)
-        return any(alert.is_firing for alert in alerts)
+            return [alert for alert in alerts if alert.device == device]
+        return alerts
 
     # -- words ----------------------------------------------------------------------------------------------------
 

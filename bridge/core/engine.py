@@ -43,7 +43,7 @@ class Engine:
 
     def __init__(self, site: str, program: Program, maintenance: Sequence[Maintenance] = ()) -> None:
         self.site = site
-        self._program = program
+        self.program = program
         self._now = -inf
         self._horizon = -inf
         self._clocks: tuple[float, float, Mapping[str, float]] = (0.0, 0.0, {})
@@ -195,8 +195,8 @@ class Engine:
         waiting = self._waiting.get(state.device)
         if waiting is None:
             kinds = (state.device.kind, "*")
-            derived: list[Any] = [one for one in self._program.derived if one.derived.each in kinds]
-            waiting = [*derived, *(rule for rule in self._program.rules if rule.each in kinds)]
+            derived: list[Any] = [one for one in self.program.derived if one.derived.each in kinds]
+            waiting = [*derived, *(rule for rule in self.program.rules if rule.each in kinds)]
         still = []
         for one in waiting:
             if has_inputs(state, one.needs()):

@@ -143,6 +143,10 @@ class Clock:
             self.tell(Signal.DUE, now)
         return True
 
+    def ran_s(self, now: float) -> float:
+        """Return how long the running or stopped clock has run."""
+        return self._ran_s + (now - self._since if self.due < inf else 0.0)
+
     def restart(self, now: float) -> None:
         """Begin a running or stopped clock anew: too little is known of the time that has passed."""
         self._ran_s = 0.0

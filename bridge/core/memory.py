@@ -23,7 +23,7 @@ from bridge.core.store import Store
 
 VERSION = 2
 DEFAULT_GAP_S = 30.0  # three of the shortest poll intervals, for alerts whose inputs tell no other
-_TIMES = ("began_at", "fired_at", "ended_at", "remind_at", "escalate_at", "quiet_until")
+_TIMES = ("began_at", "announced_at", "fired_at", "ended_at", "remind_at", "escalate_at", "quiet_until")
 _FLAGS = ("announced", "acknowledged", "escalated", "silenced", "told_silenced", "inhibited", "flapping", "flap_told")
 _PLAIN = ("low", "high", "value_at_firing", "since", "starts_at")
 

@@ -154,6 +154,10 @@ class Ring:
     def _result(self, value: Any) -> Any:
         raise NotImplementedError
 
+    def known_s(self) -> float:
+        """Return how many seconds of the window data covers."""
+        return self.span_s if self._is_whole else min(self.span_s, self._full_s + self._part_s)
+
     def patience_s(self, result: float, low: float, high: float) -> float:
         return 0.0
 
