@@ -56,11 +56,11 @@ class Assembly:
         Raises:
             ConfigErrors: all mistakes of all its packs.
         """
-        key = repr((site.rules, site.profile, site.extra))
+        key = repr((site.rules, site.profile, site.extra, site.inputs))
         if key not in self._programs:
             packs = [Pack(pack.file, pack.data, pack.marks) for pack in self._compiled.packs_of(site)]
-            rules = site.rules
-            program = compile_packs(packs, self.catalogue(site), rules.params, site.profile, rules.disable)
+            rules, inputs = site.rules, [one.known for one in site.inputs]
+            program = compile_packs(packs, self.catalogue(site), rules.params, site.profile, rules.disable, inputs)
             self._programs[key] = program
         return self._programs[key]
 
@@ -85,6 +85,9 @@ class Assembly:
             publish_raw=site.publish.is_raw,
             forget_after_s=site.publish.forget_after_s,
             open_source=open_source,
+            inputs=site.inputs,
+            maintenance=site.maintenance,
+            time_zone=site.time_zone,
         )
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from bridge.core.points import NUMBER, TEXT, TRUTH, Known
+
+_TYPES = {"number": NUMBER, "truth": TRUTH, "text": TEXT}
+
 
 class InputSpec(NamedTuple):
     """One input of a site, from the config's `inputs:`."""
@@ -14,3 +18,8 @@ class InputSpec(NamedTuple):
     kind: str  # number, truth, text
     unit: str
     max_age_s: float  # it is unknown when nothing came for longer
+
+    @property
+    def known(self) -> Known:
+        """The point that rules may name."""
+        return Known(f"input/{self.name}", self.unit, _TYPES[self.kind])

@@ -14,6 +14,8 @@ from bridge.core.nearest import nearest
 from bridge.errors import ConfigError, ConfigErrors
 from bridge.files import address, paths, schema, yaml_text
 from bridge.files.settings_build import Data, read_password
+from bridge.files.settings_inputs import json_path
+from bridge.files.settings_maintenance import zone_fault
 from bridge.files.settings_records import RESERVED_SITES
 from bridge.files.yaml_text import Document, Path_
 
@@ -25,6 +27,7 @@ _DURATIONS: dict[Path_, tuple[float, float]] = {
     ("poll", "points", "*"): (1, 604_800),
     ("publish", "refresh"): (1, 86_400),
     ("publish", "forget_after"): (60, 10 * 365 * 86_400),
+    ("inputs", "*", "max_age"): (1, 366 * 86_400),
     ("broker", "keepalive"): (5, 65_535),  # 65 535 s is MQTT's own limit
 }
 _FILES: tuple[Path_, ...] = (
@@ -86,6 +89,8 @@ class _Checks:
             self._durations,
             self._files,
             self._packs,
+            self._inputs,
+            self._time_zones,
             self._broker,
         ):
             yield from check()
@@ -136,7 +141,8 @@ class _Checks:
                     except ValueError:
                         continue  # the schema says it, or it is `never`
                     if not least <= seconds <= most:
-                        yield (*scope, *path), f"{value} is out of range; it must be from {least:g} s to {most:g} s"
+                        bounds = f"from {least:.10g} s to {most:.10g} s"
+                        yield (*scope, *path), f"{value} is out of range; it must be {bounds}"
 
     def _files(self) -> Iterator[_Fault]:
         for scope, entry in self._scopes:
@@ -166,6 +172,30 @@ class _Checks:
                         meant = nearest(name, shipped)
                         advice = f'did you mean "{meant}"?' if meant else f"there are {', '.join(shipped)}"
                         yield (*scope, *path, index), f'no pack is called "{name}"; {advice}'
+
+    def _inputs(self) -> Iterator[_Fault]:
+        for scope, entry in self._scopes:
+            for path, value in _found(entry, ("inputs", "*", "path")):
+                try:
+                    json_path(value if isinstance(value, str) else "$")
+                except ValueError as error:
+                    yield (*scope, *path), f"this is no path: {error}"
+            own = f"{self._data.get('base_topic', 'victron')}/{entry.get('site', '')}/"
+            for path, value in [*_found(entry, ("inputs", "*")), *_found(entry, ("inputs", "*", "topic"))]:
+                if isinstance(value, str) and entry.get("site") and value.startswith(own):
+                    point = value.removeprefix(own).replace("/", ".")
+                    yield (*scope, *path), f"this is the site's own topic; rules read the point itself: {point}"
+
+    def _time_zones(self) -> Iterator[_Fault]:
+        for scope, entry in self._scopes:
+            windows = entry.get("maintenance")
+            places: list[tuple[Path_, Any]] = [(("time_zone",), entry.get("time_zone"))]
+            for index, window in enumerate(windows if isinstance(windows, list) else ()):
+                places += [(("maintenance", index, *path), name) for path, name in _found(window, ("time_zone",))]
+            for path, name in places:
+                fault = zone_fault(name) if isinstance(name, str) else ""
+                if fault:
+                    yield (*scope, *path), fault
 
     def _broker(self) -> Iterator[_Fault]:
         broker = self._data.get("broker")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from bridge.core.inputs import InputSpec
 from bridge.files import paths
 from bridge.files.settings_records import Site
 
@@ -24,6 +25,8 @@ class SiteChoice(NamedTuple):
     params: Mapping[str, Mapping[str, Any]]
     profile: Mapping[str, Any]
     disable: list[str]
+    inputs: list[InputSpec]  # plain lists once they went through JSON
+    maintained: list[str]  # alerts that maintenance windows name
 
 
 class Job(NamedTuple):
@@ -44,7 +47,13 @@ def choice_of(site: Site) -> SiteChoice:
         site.rules.params,
         site.profile,
         sorted(site.rules.disable),
+        list(site.inputs),
+        [name for window in site.maintenance for name in _names(window.matcher.get("alert", ()))],
     )
+
+
+def _names(value: str | Iterable[str]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
 
 
 def job_of(choices: Iterable[SiteChoice]) -> Job:

@@ -12,12 +12,25 @@ from typing import Any, NamedTuple
 
 from bridge.errors import ConfigError
 from bridge.files import address, paths
+from bridge.files.settings_inputs import inputs_of
+from bridge.files.settings_maintenance import maintenance_of
 from bridge.files.settings_records import Broker, Intervals, Publish, RuleChoice, Secret, Settings, Site, Tls
 
 DEFAULT_GX = "http://venus.local:8088"
 DEFAULT_TIERS_S = {"critical": 10.0, "extended": 60.0, "health": 300.0, "static": 3600.0}
 DEFAULT_PACKS = ("essential",)
-SITE_KEYS = ("source", "timeout", "poll", "publish", "catalogue", "rules", "profile")  # may stand at the top too
+SITE_KEYS = (  # may stand at the top too
+    "source",
+    "timeout",
+    "poll",
+    "publish",
+    "catalogue",
+    "rules",
+    "profile",
+    "inputs",
+    "maintenance",
+    "time_zone",
+)
 
 Data = Mapping[str, Any]
 
@@ -104,6 +117,9 @@ def _site(data: Data, directory: Path) -> Site:
         ),
         profile=data.get("profile", {}),
         extra=file_names(data.get("catalogue", {}).get("extra", ()), directory),
+        inputs=inputs_of(data.get("inputs", {})),
+        maintenance=maintenance_of(data.get("maintenance", ())),
+        time_zone=data.get("time_zone", ""),
     )
 
 

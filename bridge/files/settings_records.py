@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bridge.core.inputs import InputSpec
+from bridge.core.maintenance import Maintenance
+
 RESERVED_SITES = ("bridge",)  # <base>/bridge/ is the bridge's own
 
 
@@ -89,6 +92,9 @@ class Site(NamedTuple):
     rules: RuleChoice
     profile: Mapping[str, Any]
     extra: tuple[str, ...]  # quick-reference documents, absolute
+    inputs: tuple[InputSpec, ...]
+    maintenance: tuple[Maintenance, ...]
+    time_zone: str  # IANA name; "": that of the process
 
 
 class Settings(NamedTuple):

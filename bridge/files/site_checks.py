@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bridge.core.catalogue import Catalogue
+from bridge.core.inputs import InputSpec
 from bridge.core.nearest import nearest
 from bridge.core.points import PointIndex
 from bridge.core.rules import Pack, compile_packs
@@ -100,9 +101,13 @@ class _SiteChecks:
         alerts = alerts_of(self._packs)
         for name in self._choice.disable:  # looked for here too: the compiler does not know which item of the list
             yield from self._unknown("alert", name, alerts, self._item(("rules", "disable"), name))
+        for name in dict.fromkeys(self._choice.maintained):
+            for path in self._windows_with(name):
+                yield from self._unknown("alert", name, alerts, path, is_key=False)
         disabled = set(alerts).intersection(self._choice.disable)
+        inputs = [InputSpec(*one).known for one in self._choice.inputs]
         try:
-            compile_packs(self._packs, self._catalogue, self._choice.params, self._choice.profile, disabled)
+            compile_packs(self._packs, self._catalogue, self._choice.params, self._choice.profile, disabled, inputs)
         except ConfigErrors as found:
             yield from map(self._placed, found.errors)
 
@@ -114,10 +119,13 @@ class _SiteChecks:
                 continue
             yield self._fault((*path, name), f'no point is called "{name}"{self._index.like_site(topic)}')
 
-    def _unknown(self, what: str, name: str, known: Sequence[str], path: Path_) -> Iterator[ConfigError]:
+    def _unknown(
+        self, what: str, name: str, known: Sequence[str], path: Path_, is_key: bool = True
+    ) -> Iterator[ConfigError]:
         if name not in known:
             meant = nearest(name, known)
-            yield self._fault(path, f'no {what} is called "{name}"' + (f'; did you mean "{meant}"?' if meant else ""))
+            advice = f'; did you mean "{meant}"?' if meant else ""
+            yield self._fault(path, f'no {what} is called "{name}"{advice}', is_key)
 
     def _placed(self, error: ConfigError) -> ConfigError:
         """Return an error of the rule compiler; one about the site's own params gets its place in the config."""
@@ -133,10 +141,22 @@ class _SiteChecks:
                     return place
         return path
 
-    def _fault(self, path: Path_, message: str) -> ConfigError:
+    def _windows_with(self, alert: str) -> list[Path_]:
+        """Return the places at which maintenance windows name an alert, in the site's own part or else at the top."""
+        windows = ("maintenance",)
+        own = (*self._prefix, *windows)
+        above = own if own in self._document.marks else windows
+        found: list[Path_] = []
+        for place, window in _items(self._document.data, above):
+            if isinstance(window, dict) and window.get("alert") == alert:
+                found.append((*place, "alert"))
+            found += [path for path, name in _items(self._document.data, (*place, "alert")) if name == alert]
+        return found or [windows]
+
+    def _fault(self, path: Path_, message: str, is_key: bool = True) -> ConfigError:
         marks = self._document.marks
         path = (*self._prefix, *path) if (*self._prefix, *path) in marks else path
-        line, column = schema.place(self._document, path, is_key=True)
+        line, column = schema.place(self._document, path, is_key)
         return ConfigError(message, self._document.file, line, column, schema.key_path(path))
 
 

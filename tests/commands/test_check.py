@@ -98,6 +98,42 @@ def test_a_broken_config_hides_no_broken_rule(tmp_path: Path, capsys: pytest.Cap
     assert [line[:11] for line in found[2:]] == ["own.yaml:7:"]
 
 
+def test_inputs_are_known_to_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A rule may read what `inputs:` names, with its kind; a slip gets the nearest name, a wrong type is told."""
+    config = "rules: {packs: [], files: own.yaml}\ninputs: {price: a/b, mode: {topic: a/c, kind: text}}\n"
+    for expr, words in (
+        ('input.price > params.limit and input.mode == "eco"', ""),
+        ("input.prise > params.limit", 'did you mean "input.price"?'),
+        ("input.mode > params.limit", "own.yaml:7:"),
+    ):
+        (tmp_path / "own.yaml").write_text(PACK.replace("battery.soc < params.limit", expr))
+        assert check(tmp_path, config) == (2 if words else 0), expr
+        assert words in capsys.readouterr().err
+
+
+def test_alerts_in_maintenance_windows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An alert that no pack of the site has is told at its place, with the nearest name."""
+    text = """\
+rules: {packs: [essential]}
+maintenance:
+  - {from: 02:00, to: 04:00, alert: grid_lots}
+  - {from: 02:00, to: 04:00, alert: [grid_lost, grid_lots]}
+sites:
+  - {site: a, gx: a}
+  - site: b
+    gx: b
+    maintenance: [{from: 02:00, to: 04:00, alert: site_oflline}]
+"""
+    assert check(tmp_path, text) == 2
+    assert 'no alert is called "grid_lots"; did you mean "grid_lost"?' in capsys.readouterr().err
+    check(tmp_path, text)
+    assert places(capsys, tmp_path) == [
+        "config.yaml:3:37: maintenance[0].alert",
+        "config.yaml:4:49: maintenance[1].alert[1]",
+        "config.yaml:9:51: sites[1].maintenance[0].alert",
+    ]
+
+
 def test_each_site_has_its_own_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A fault in a site's entry is told there, one at the top once, however many sites share it."""
     text = """\
