@@ -14,18 +14,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from io import BufferedReader
-from pathlib import Path
 from typing import Any
 
 from bridge.assemble import Assembly
 from bridge.clock import SteadyClock
-from bridge.commands.arguments import add_flags, add_site_choice, compiled_for, one_site, settings_of
+from bridge.commands.arguments import compiled_for, settings_of
+from bridge.commands.rule_choice import add_rule_choice, site_with_rules
 from bridge.commands.table import printable
-from bridge.core.nearest import nearest
 from bridge.core.values import iso_time
 from bridge.errors import ConfigError
-from bridge.files import paths
-from bridge.files.settings import Site
 from bridge.model import Message
 from bridge.playback import Playback
 from bridge.sinks.base import Request
@@ -48,14 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `replay`."""
     parser.epilog = EPILOG
     parser.add_argument("file", metavar="FILE", help="a recording, plain or gzip; - is standard input")
-    add_flags(parser, "config")
-    add_site_choice(parser)
-    parser.add_argument(
-        "--rules", nargs="+", action="extend", default=[], metavar="FILE", help="rule packs of your own"
-    )
-    parser.add_argument(
-        "--pack", nargs="+", action="extend", default=[], metavar="NAME", help="rule packs of the program"
-    )
+    add_rule_choice(parser)
     parser.add_argument(
         "--points", nargs="+", action="extend", default=[], metavar="NAME", help="show these points, too; * matches"
     )
@@ -70,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: the file is no recording, or is damaged.
     """
     settings = settings_of(args)
-    site = _with_rules(one_site(settings, args.chosen_site, "the config file has several sites"), args)
+    site = site_with_rules(settings, args)
     parts = Assembly(settings, compiled_for([site]), SteadyClock()).site(site)
     with _opened(args.file) as stream:
         source = RecordingSource(stream, args.file)
@@ -85,20 +75,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(replay.summary())
     return 0
-
-
-def _with_rules(site: Site, args: argparse.Namespace) -> Site:
-    """Return the site with the packs that the command line names, if it names any."""
-    if not args.rules and not args.pack:
-        return site
-    known = sorted(file.stem for file in paths.rules_directory().glob("*.yaml"))
-    for name in args.pack:
-        if name not in known:
-            meant = nearest(name, known)
-            advice = f'did you mean "{meant}"?' if meant else f"there are {', '.join(known)}"
-            raise ConfigError(f'no pack is called "{name}"; {advice}', key="--pack")
-    files = tuple(str(Path(name).absolute()) for name in args.rules)
-    return site._replace(rules=site.rules._replace(packs=tuple(args.pack), files=files))
 
 
 @contextmanager
