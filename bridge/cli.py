@@ -24,6 +24,7 @@ COMMANDS = {
     "simulate": "serve a simulated GX with faults on request",
     "record": "write what a GX says to a file",
     "replay": "run the rules over a recording",
+    "explain": "show why an alert is in the state it is in",
     "forget": "clear what a device or a site has left on the broker",
 }
 
