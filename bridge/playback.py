@@ -7,6 +7,7 @@ engine has something to decide, so a `for` of 30 s fires 30 s after its conditio
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 
 from bridge.core.engine import Engine
 from bridge.core.normalize import Normalizer
@@ -45,13 +46,9 @@ class Playback:
 
     def run(self, until: float = math.inf) -> None:
         """Take every line up to `until` at its time, and every clock of the engine that runs out before it."""
-        ticked = -math.inf
         while (due := self._source.next_due()) < math.inf:
-            clock = self._cycle.next_clock()
-            if ticked < clock < due and clock <= until:
-                ticked = clock
+            for clock in clocks_before(min(due, until), self.now, self._cycle.next_clock):
                 self._cycle.tick(clock)
-                continue
             if due > until:
                 break
             self.now = due
@@ -59,3 +56,10 @@ class Playback:
         if self.now < until < math.inf:
             self.now = until
             self._cycle.tick(until)
+
+
+def clocks_before(until: float, since: float, next_clock: Callable[[], float]) -> Iterator[float]:
+    """Yield every clock that runs out between `since` and `until`, each once; the caller goes on to it meanwhile."""
+    while since < (clock := next_clock()) < until:
+        since = clock
+        yield clock
