@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from heapq import heappop, heappush
-from math import floor, inf
+from math import inf
 from typing import Any, Protocol
 
 
@@ -72,7 +72,7 @@ class Agenda:
 
     def next_tick(self, ticker: Ticker, now: float) -> None:
         """Have a ticker rung on its next whole multiple after `now`; before time has begun, as soon as it does."""
-        ticker.rung_at = (floor(now / ticker.every_s) + 1) * ticker.every_s if now > -inf else -inf
+        ticker.rung_at = (now // ticker.every_s + 1) * ticker.every_s if now > -inf else -inf
         self.push(ticker.rung_at, ticker)
 
     def restart(self) -> None:

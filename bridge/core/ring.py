@@ -13,7 +13,7 @@ rounding errors cannot pile up.
 from __future__ import annotations
 
 from collections import deque
-from math import fsum
+from math import ceil, fsum
 from typing import Any, Protocol
 
 from bridge.core.formula import Window
@@ -22,6 +22,7 @@ COVERAGE = 0.8  # rules.md section 2
 BUCKETS = 120  # of a long window; the contract allows 360, this is a third of the memory and exact to 1 %
 POLL_S = 10.0  # the shortest poll interval: narrower buckets would be empty
 FEWEST = 12  # buckets of a short window
+GRAIN = 1024  # widths are whole multiples of 1/1024 s: so the bounds of buckets are exact numbers in any year
 MARGIN = 0.999  # of a time for which a result surely holds, against rounding
 
 
@@ -63,11 +64,11 @@ class Ring:
     plain: tuple[str, ...] = ()  # names of further state that JSON can hold
 
     def __init__(self, window: Window) -> None:
-        self.span_s = window.span_s
         self._needed_s = window.span_s * COVERAGE
-        width_s = max(self.span_s / BUCKETS, min(POLL_S, self.span_s / FEWEST))
-        self._count = max(1, round(self.span_s / width_s))
-        self.every_s = self.span_s / self._count
+        width_s = max(window.span_s / BUCKETS, min(POLL_S, window.span_s / FEWEST))
+        self._count = max(1, round(window.span_s / width_s))
+        self.every_s = ceil(window.span_s / self._count * GRAIN) / GRAIN
+        self.span_s = self._count * self.every_s  # of the full buckets
         self._constants = window.constants
         self._known = [0.0] * self._count  # seconds
         for name in self.rings:

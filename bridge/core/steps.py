@@ -44,7 +44,8 @@ class Extreme(Ring):
     def patience_s(self, result: float, low: float, high: float) -> float:
         """Without another value a highest can only fall, a lowest only rise."""
         is_safe = high == inf if self._sign < 0 else low == -inf
-        return inf if is_safe and self._full_s >= self.span_s * MARGIN else 0.0
+        is_known = self._value is not None and self._full_s >= self.span_s * MARGIN
+        return inf if is_safe and is_known else 0.0
 
 
 class Counted(Ring):
