@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 from bridge.core.engine import Engine
 from bridge.core.normalize import Batch, Normalizer
+from bridge.core.silencing import quiet_documents
 from bridge.core.summary import Summary
 from bridge.core.topics import SiteTopics, StateTopics
 from bridge.model import Alert, Device, Event, Kind, Message, Point, PointSpec, Read, Sample, Tier
@@ -79,6 +80,7 @@ class Cycle:
         self._is_online: bool | None = None
         self._summary_due = 0.0
         self._alerts: dict[str, Alert] = {}  # that are pending or firing, as they were last published
+        self._quiet = quiet_documents(engine)  # as it was last published
         self._documents: dict[str, Message] = {}
         self._documents_due = 0.0
         self._wall_offset_s = 0.0
@@ -122,11 +124,15 @@ class Cycle:
     def ask(self, now: float, work: Callable[[Engine], list[Event]]) -> None:
         """Let `work` change alerts and publish the events that it returns. What it raises, nothing has changed.
 
+        The state is written each time: an acknowledgement or a silence may not lead to any event.
+
         Raises:
             RuleError: `work` did.
         """
         with self._lock:
             self._publish(now, [], [], [], work(self.engine))
+            if self._memory is not None:
+                self._memory.save(now, self._dump())
 
     def look(self, work: Callable[[Engine], T]) -> T:
         """Return what `work` reads from the engine while nothing moves."""
@@ -217,13 +223,17 @@ class Cycle:
             self._sink.publish(cleared)
 
     def _alert_documents(self, now: float) -> list[Message]:
-        changed = self.engine.take_alerts()
-        if not changed:
+        changed, quiet = self.engine.take_alerts(), quiet_documents(self.engine)
+        if changed:
+            self._summary.changed = True
+            self._summary_due = now  # an alert is worth a summary at once
+        elif quiet == self._quiet:
             return []
-        self._summary.changed = True
-        self._summary_due = now  # an alert is worth a summary at once
-        states = self._alert_states(changed, now)
-        return [*states, self._topics.active_alerts(self._active(), now)]
+        return [*self._alert_states(changed, now), self._active_alerts(now)]
+
+    def _active_alerts(self, now: float) -> Message:
+        self._quiet = quiet_documents(self.engine)
+        return self._topics.active_alerts(self._active(), now, *self._quiet)
 
     def _alert_states(self, alerts: Sequence[Alert], now: float) -> list[Message]:
         """Return the retained topics of alerts, and remember what they say."""
@@ -259,7 +269,7 @@ class Cycle:
         with self._lock:
             self._documents_due = now + DOCUMENTS_EVERY_S
             states = self._alert_states(self.engine.alerts(), now)
-            active = self._topics.active_alerts(self._active(), now)
+            active = self._active_alerts(now)
             gone = set(left) - {state.topic for state in states}
             cleared = [active._replace(topic=topic, payload="") for topic in sorted(gone)]
             self._sink.publish([*self._fresh([active, *states]), *cleared])
@@ -296,11 +306,11 @@ class Cycle:
             self.engine.load(engine, now, wall_offset_s)
             self.normalizer.devices.expect(Device(kind, instance) for kind, instance in devices)
 
-    def set_wall_offset(self, offset_s: float, utc_offset_s: float) -> None:
-        """Say how far the wall clock is from the steady clock, and local time from UTC."""
+    def set_wall_offset(self, offset_s: float, utc_offset_s: float, zones: Mapping[str, float] = {}) -> None:
+        """Say how far the wall clock is from the steady clock, and the site's and other time zones from UTC."""
         with self._lock:
             self._wall_offset_s = self._state_topics.wall_offset_s = offset_s
-            self.engine.set_wall_offset(offset_s, utc_offset_s)
+            self.engine.set_wall_offset(offset_s, utc_offset_s, zones)
 
     def health(self) -> Mapping[str, Any]:
         with self._lock:

@@ -23,9 +23,11 @@ from bridge.core.summary import Summary
 from bridge.core.topics import Format, SiteTopics, StateTopics
 from bridge.cycle import Cycle
 from bridge.files.settings_records import RESERVED_SITES
+from bridge.incoming import Incoming
 from bridge.sinks.base import Sink
 from bridge.site_state import SiteState
 from bridge.sources.base import Source
+from bridge.zones import utc_offset_s
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ class SiteRunner:
         self.source = parts.open_source(self._normalizer)
         self.cycle: Cycle | None = None
         self.state: SiteState | None = None
+        self._incoming: Incoming | None = None
         self.name = parts.name
         self.gx = parts.gx
         self._kept_name = kept_name
@@ -147,13 +150,16 @@ class SiteRunner:
 
     def _open_cycle(self) -> None:
         parts, name = self._parts, self.name
+        if self._incoming is not None:
+            self._incoming.close()
         state = self._open_state(name)
+        topics = SiteTopics(parts.base_topic, name)
         cycle = Cycle(
             source=self.source,
             normalizer=self._normalizer,
             engine=Engine(name, parts.program, parts.maintenance),
             state_topics=StateTopics(parts.base_topic, name, parts.format),
-            site_topics=SiteTopics(parts.base_topic, name),
+            site_topics=topics,
             summary=Summary(name),
             sink=self._sink,
             forget_after_s=parts.forget_after_s,
@@ -165,6 +171,7 @@ class SiteRunner:
         cycle.birth(now, state.old_alerts)
         self.state = state
         self.cycle = cycle
+        self._incoming = Incoming(parts.base_topic, parts.inputs, cycle, topics, self._sink, self._clock.now)
 
     def _say(self, news: str) -> None:
         """Log what a source has to tell, unless it is what was said last."""
@@ -174,9 +181,18 @@ class SiteRunner:
 
     # -- for the supervisor -----------------------------------------------------------------------------------------
 
+    def set_wall_offset(self, offset_s: float) -> None:
+        """Say how far the wall clock is from the steady clock; the site's time zones follow it."""
+        if self.cycle is not None:
+            at = self._clock.now() + offset_s
+            zones = {window.zone: utc_offset_s(window.zone, at) for window in self._parts.maintenance if window.zone}
+            self.cycle.set_wall_offset(offset_s, utc_offset_s(self._parts.time_zone, at), zones)
+
     def tick(self, now: float) -> None:
         if self.cycle is not None:
             self.cycle.tick(now)
+        if self._incoming is not None:
+            self._incoming.tick(now)
 
     def health(self) -> dict[str, Any]:
         state = self.state
@@ -184,5 +200,6 @@ class SiteRunner:
             "crashes": self.crashes,
             "state_failures": state.failures if state else 0,
             "events_dropped": state.dropped if state else 0,
+            **(self._incoming.health() if self._incoming else {}),
         }
         return document | (dict(self.cycle.health()) if self.cycle else {"source": dict(self.source.health())})

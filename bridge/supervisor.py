@@ -133,13 +133,12 @@ class Supervisor:
     def _follow_wall(self, now: float) -> None:
         """Tell everyone what people's clocks show: after a step of NTP, and when summer time begins or ends."""
         self._wall_due = now + WALL_EVERY_S
-        offset_s, utc_offset_s = self._clock.wall_offset(), time.localtime().tm_gmtoff
+        offset_s = self._clock.wall_offset()
         if abs(offset_s - self._wall_offset) >= WALL_STEP_S:
             log.info("the wall clock moved by %.0f s against the steady clock", offset_s - self._wall_offset)
             self._wall_offset = self._sink.wall_offset_s = offset_s
         for runner in self._runners:
-            if runner.cycle is not None:
-                runner.cycle.set_wall_offset(self._wall_offset, utc_offset_s)
+            runner.set_wall_offset(self._wall_offset)
 
     # -- state ------------------------------------------------------------------------------------------------------
 

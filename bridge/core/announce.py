@@ -52,7 +52,7 @@ class Announcer:
         self._store = store
         self._read = read
         self._maintenance = maintenance
-        self._open: tuple[Silence, ...] = ()  # maintenance windows that are open, as the silences that they are
+        self.opened: tuple[Silence, ...] = ()  # maintenance windows that are open, as the silences that they are
         self.zones: Mapping[str, float] = {}  # seconds ahead of UTC, of zones other than the site's
         self.seq = 0
         self.silences: dict[int, Silence] = {}
@@ -256,12 +256,12 @@ class Announcer:
             turns.append(until)
             if window.is_open(now + ahead_s):
                 opened.append(Silence(0, dict(window.matcher), until, window.comment or "maintenance"))
-        self._open = tuple(opened)
+        self.opened = tuple(opened)
         return min(turns)
 
     def silences_of(self, alert: AlertState) -> list[Silence]:
         """Return the silences, and the maintenance windows that are open, which match an alert."""
-        kept = (*self.silences.values(), *self._open)
+        kept = (*self.silences.values(), *self.opened)
         return [one for one in kept if self._matches(one.matcher, alert)]
 
     def _silence_of(self, alert: AlertState) -> Silence | None:

@@ -8,20 +8,23 @@ repeated, and with MQTT 5 it expires.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from math import inf
 from typing import Any, NamedTuple
 
+from bridge.core.documents import alert_document, dumps, event_document
 from bridge.core.values import iso_time
 from bridge.model import Alert, Device, Event, Kind, Message, Meta, Point, PointSpec, Read, Sample, Value
 
 TEXT = "text/plain"
 JSON = "application/json"
-ALERT_SCHEMA = "victron-bridge/alert/1"
+RESPONSE_EXPIRY_S = 300  # nobody waits longer for an answer
 MAX_TOPICS = 50_000  # per site; a large one has about 3,000
 _EXPIRY_TURNS = 3
+_VERB = re.compile(r"[a-z0-9_]{1,32}", re.ASCII)
 _JSON_META = Meta(JSON, 0, ())
 _TEXT_META = Meta(TEXT, 0, ())
 _UNMEASURED = (str, bool)  # values that are the same or not, with nothing between
@@ -273,7 +276,14 @@ class SiteTopics:
         where = f"/{alert.device.path}" if alert.device else ""
         return _document(f"{self._prefix}alerts/{alert.alert}{where}", alert_document(self._site, alert), now)
 
-    def active_alerts(self, alerts: Sequence[Alert], now: float) -> Message:
+    def active_alerts(
+        self,
+        alerts: Sequence[Alert],
+        now: float,
+        silences: Sequence[Mapping[str, Any]] = (),
+        maintenance: Sequence[Mapping[str, Any]] = (),
+    ) -> Message:
+        """Return the list of alerts, and what keeps alerts quiet: silences, and maintenance windows that are open."""
         counts = {"pending": 0, "firing": 0, "acknowledged": 0, "silenced": 0, "info": 0, "warning": 0, "critical": 0}
         for alert in alerts:
             counts[alert.phase] += 1
@@ -281,8 +291,22 @@ class SiteTopics:
             counts["silenced"] += alert.silenced
             if alert.phase == "firing":
                 counts[alert.severity] += 1
-        document = {"counts": counts, "alerts": [alert_document(self._site, alert) for alert in alerts]}
+        document = {
+            "counts": counts,
+            "alerts": [alert_document(self._site, alert) for alert in alerts],
+            "silences": list(silences),
+            "maintenance": list(maintenance),
+        }
         return _document(self._prefix + "alerts/active", document, now)
+
+    def response(self, verb: str, document: Mapping[str, Any], now: float, topic: str, correlation: bytes) -> Message:
+        """Return the answer to a request: never retained, QoS 1; `topic` is MQTT 5's response topic, or "".
+
+        Only a verb that looks like one becomes a part of a topic.
+        """
+        leaf = verb if _VERB.fullmatch(verb) else "unknown"
+        meta = Meta(JSON, RESPONSE_EXPIRY_S, (), correlation)
+        return Message(topic or f"{self._prefix}response/{leaf}", dumps(document), 1, False, meta, now)
 
 
 class BridgeTopics:
@@ -312,71 +336,3 @@ def _cleared(topic: str) -> Message:
 
 def _document(topic: str, document: Mapping[str, Any], now: float) -> Message:
     return Message(topic, dumps(document), 1, True, _JSON_META, now)
-
-
-def dumps(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-
-
-def event_document(site: str, event: Event) -> dict[str, Any]:
-    """Return the document of one alert event; times are ISO 8601 in UTC (schemas/alert.schema.json)."""
-    return {
-        "schema": ALERT_SCHEMA,
-        "id": event.id,
-        "event": event.event,
-        "seq": event.seq,
-        "site": site,
-        "alert": event.alert,
-        "severity": event.severity,
-        "device": _device_document(event.device),
-        "value": _tidy(event.value),
-        "value_at_firing": _tidy(event.value_at_firing),
-        "peak": _tidy(event.peak),
-        "points": [{"name": name, "value": _tidy(value), "unit": unit or None} for name, value, unit in event.points],
-        "summary": event.summary,
-        "description": event.description,
-        "action": event.action,
-        "labels": dict(event.labels),
-        "comment": event.comment,
-        "starts_at": iso_time(event.starts_at),
-        "ends_at": None if event.ends_at is None else iso_time(event.ends_at),
-        "ts": iso_time(event.ts),
-        "duration_s": round(event.duration_s, 1),
-        "replayed": False,
-    }
-
-
-def alert_document(site: str, alert: Alert) -> dict[str, Any]:
-    """Return the document of an alert's retained topic."""
-    return {
-        "schema": ALERT_SCHEMA,
-        "id": alert.id,
-        "site": site,
-        "alert": alert.alert,
-        "phase": alert.phase,
-        "severity": alert.severity,
-        "device": _device_document(alert.device),
-        "value": _tidy(alert.value),
-        "peak": _tidy(alert.peak),
-        "summary": alert.summary,
-        "description": alert.description,
-        "action": alert.action,
-        "labels": dict(alert.labels),
-        "since": iso_time(alert.since),
-        "starts_at": None if alert.starts_at is None else iso_time(alert.starts_at),
-        "acknowledged": alert.acknowledged,
-        "silenced": alert.silenced,
-        "inhibited": alert.inhibited,
-        "flapping": alert.flapping,
-    }
-
-
-def _device_document(device: Device | None) -> dict[str, Any] | None:
-    return None if device is None else {"class": device.kind, "instance": device.instance}
-
-
-def _tidy(value: Value | None) -> Value | None:
-    """Round away the noise of binary floats; nobody wants to read 0.19999999999999973 V."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else float(f"{value:.6g}")
-    return value

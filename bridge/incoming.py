@@ -1,0 +1,181 @@
+"""What comes in over MQTT for one site: requests, which are answered, and inputs, which become points of rules.
+
+Handlers run in the sink's thread, so what they do is bounded: requests by an allowance per second, inputs by letting
+through at most one value per input and moment, the last one always.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bridge.core.budget import Budget
+from bridge.core.engine import Engine
+from bridge.core.input_values import Heard, point_of, read_input
+from bridge.core.inputs import InputSpec
+from bridge.core.requests import Asked, Outcome, Way, error, ok, response_topic_fault, understand
+from bridge.core.topics import SiteTopics
+from bridge.cycle import Cycle
+from bridge.errors import RuleError
+from bridge.model import Event, Read, Sample
+from bridge.sinks.base import Request, Sink
+
+log = logging.getLogger(__name__)
+
+REQUESTS_PER_S, REQUESTS_AT_ONCE = 3.0, 30.0  # per site; people click, and a dashboard acknowledges a page of alerts
+COMPLAINTS_PER_S = 1.0  # responses that say "too many"
+INPUT_EVERY_S = 0.1  # per input; what comes faster waits for the next tick of the site
+
+
+class Requests:
+    """Answers what is asked of one site."""
+
+    def __init__(self, base: str, cycle: Cycle, topics: SiteTopics, sink: Sink, now: Callable[[], float]) -> None:
+        self._base = base
+        self._cycle = cycle
+        self._site = cycle.engine.site
+        self._topics = topics
+        self._sink = sink
+        self._now = now
+        self._allowance = Budget(REQUESTS_PER_S, REQUESTS_AT_ONCE)
+        self._complaints = Budget(COMPLAINTS_PER_S, COMPLAINTS_PER_S)
+        self.counters: Counter[str] = Counter(done=0, refused=0, too_many=0)
+
+    def hear(self, request: Request) -> None:
+        """Carry out a request and answer it. In the sink's thread."""
+        if request.is_retained:
+            self.counters["retained"] += 1  # somebody's mistake: it would come again with every connection
+            return
+        now = self._now()
+        name = request.topic.rpartition("/")[2]
+        asked = understand(name, request.payload)
+        if not self._allowance.take(now, asked.verb.cost if asked.verb else 1.0):
+            self.counters["too_many"] += 1
+            if not self._complaints.take(now):
+                return
+            document = error("there are too many requests; ask again in a few seconds", asked.transaction)
+        else:
+            document = self._answer(request, asked, now)
+        fault = self._fault(request)
+        to = "" if fault else request.response_topic
+        self._sink.publish([self._topics.response(name, document, now, to, request.correlation)])
+
+    def _answer(self, request: Request, asked: Asked, now: float) -> dict[str, Any]:
+        fault = self._fault(request) or asked.fault
+        try:
+            if fault or asked.verb is None:
+                raise RuleError(fault)
+            data = self._carry_out(asked.verb.way, asked, now)
+        except RuleError as refused:
+            self.counters["refused"] += 1
+            return error(refused.message, asked.transaction)
+        self.counters["done"] += 1
+        if asked.verb.way is Way.CHANGE:
+            verb = request.topic.rpartition("/")[2]
+            log.info("site %s: %s %s", self._site, verb, json.dumps(asked.keys)[:300])
+        return ok(data, asked.transaction)
+
+    def _fault(self, request: Request) -> str:
+        return response_topic_fault(request.response_topic, self._base, self._site) if request.response_topic else ""
+
+    def _carry_out(self, way: Way, asked: Asked, now: float) -> Any:
+        outcome = Outcome([], None)
+
+        def work(engine: Engine) -> list[Event]:
+            nonlocal outcome
+            assert asked.verb is not None
+            outcome = asked.verb.work(engine, asked.keys, now)
+            return outcome.events
+
+        if way is Way.CHANGE:
+            self._cycle.ask(now, work)
+        elif way is Way.LOOK:
+            self._cycle.look(work)
+        else:
+            self._cycle.refresh()
+        return outcome.data
+
+
+class Inputs:
+    """Hears the inputs of one site and hands them to its rules."""
+
+    def __init__(self, specs: Sequence[InputSpec], cycle: Cycle, now: Callable[[], float]) -> None:
+        self._specs = specs
+        self._cycle = cycle
+        self._now = now
+        self._points = {spec.name: point_of(spec) for spec in specs}
+        self._lock = threading.Lock()  # the sink's thread hears, the supervisor's ticks
+        self._waiting: dict[str, tuple[Sample, Read]] = {}
+        self._taken_at: dict[str, float] = {}
+        self._complained: set[str] = set()
+        self.counters: Counter[str] = Counter(heard=0, refused=0)
+
+    def hear(self, request: Request) -> None:
+        """Take a message on the topic of one or more inputs. In the sink's thread."""
+        now = self._now()
+        for spec in self._specs:
+            if spec.topic == request.topic:
+                self._hear(spec, request.payload, now)
+        self.tick(now)
+
+    def _hear(self, spec: InputSpec, payload: bytes, now: float) -> None:
+        heard: Heard = read_input(spec, payload)
+        self.counters["refused" if heard.fault else "heard"] += 1
+        if heard.fault and spec.name not in self._complained:
+            self._complained.add(spec.name)
+            site = self._cycle.engine.site
+            log.warning("site %s: input.%s is unknown: on %s %s", site, spec.name, spec.topic, heard.fault)
+        point = self._points[spec.name]
+        with self._lock:
+            self._waiting[spec.name] = (Sample(point, heard.value, now), Read(point.group, now, spec.max_age_s))
+
+    def tick(self, now: float) -> None:
+        """Let through what waits long enough."""
+        with self._lock:
+            due = [name for name in self._waiting if now - self._taken_at.get(name, 0.0) >= INPUT_EVERY_S]
+            if not due:
+                return
+            taken = [self._waiting.pop(name) for name in due]
+            self._taken_at.update(dict.fromkeys(due, now))
+            self._cycle.take(now, [sample for sample, _ in taken], [read for _, read in taken])
+
+
+class Incoming:
+    """All that one site hears, under the name that it has. A site that gets another name gets another `Incoming`."""
+
+    def __init__(
+        self,
+        base: str,
+        inputs: Sequence[InputSpec],
+        cycle: Cycle,
+        topics: SiteTopics,
+        sink: Sink,
+        now: Callable[[], float],
+    ) -> None:
+        self._requests = Requests(base, cycle, topics, sink, now)
+        self._inputs = Inputs(inputs, cycle, now)
+        self._is_closed = False
+        sink.subscribe(f"{base}/{cycle.engine.site}/request/+", self._unless_closed(self._requests.hear))
+        for topic in dict.fromkeys(spec.topic for spec in inputs):
+            sink.subscribe(topic, self._unless_closed(self._inputs.hear))
+
+    def _unless_closed(self, hear: Callable[[Request], None]) -> Callable[[Request], None]:
+        def handler(request: Request) -> None:
+            if not self._is_closed:
+                hear(request)
+
+        return handler
+
+    def close(self) -> None:
+        """Answer and hear nothing any more."""
+        self._is_closed = True
+
+    def tick(self, now: float) -> None:
+        self._inputs.tick(now)
+
+    def health(self) -> Mapping[str, Any]:
+        return {"requests": dict(self._requests.counters), "inputs": dict(self._inputs.counters)}
