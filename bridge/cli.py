@@ -24,7 +24,9 @@ COMMANDS = {
     "simulate": "serve a simulated GX with faults on request",
     "record": "write what a GX says to a file",
     "replay": "run the rules over a recording",
+    "rules": "list, check and test rules",
     "explain": "show why an alert is in the state it is in",
+    "backtest": "try rules and thresholds on recordings and history",
     "forget": "clear what a device or a site has left on the broker",
 }
 
