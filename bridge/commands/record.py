@@ -54,7 +54,7 @@ _FIRST_ATTEMPTS = 3
 _NAP_S = 0.2  # how long a signal may wait
 
 
-class _File(Protocol):
+class File(Protocol):
     """A file of lines."""
 
     def write(self, data: bytes, /) -> int: ...
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"victron-bridge: {hop.name}: {hop.seen}\n  {hop.advice}", file=sys.stderr)
         return 1
     try:
-        with _opened(args.file, args.force) as file:
+        with opened(args.file, args.force) as file:
             recorder.record(file, serial, args.duration)
     except BrokenPipeError:
         raise
@@ -102,7 +102,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _opened(name: str, is_forced: bool) -> Iterator[_File]:
+def opened(name: str, is_forced: bool) -> Iterator[File]:
+    """Open a file for a recording; compressed when it ends in .gz; - is standard output.
+
+    Raises:
+        ConfigError: it exists, or cannot be made.
+    """
     if name == "-":
         yield sys.stdout.buffer
         return
@@ -161,7 +166,7 @@ class _Recorder:
                 break
         return serial if isinstance(serial, str) else ""
 
-    def record(self, file: _File, serial: str, duration_s: float) -> None:
+    def record(self, file: File, serial: str, duration_s: float) -> None:
         """Write until `duration_s` is over or SIGINT or SIGTERM comes; the line that is being written is finished."""
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         started = self._clock.now()
@@ -179,7 +184,7 @@ class _Recorder:
         self._is_stopping = True
         self._source.close()  # a request that waits is cut off
 
-    def _turn(self, file: _File, end: float) -> None:
+    def _turn(self, file: File, end: float) -> None:
         now = self._clock.now()
         pause_s = min(self._source.next_due(), end) - now
         if pause_s > 0:
@@ -192,7 +197,7 @@ class _Recorder:
             self._is_offline = True
             self._write(file, self._encoder.offline(self._clock.now()))
 
-    def _take(self, file: _File, poll: Poll) -> None:
+    def _take(self, file: File, poll: Poll) -> None:
         if self._is_stopping:
             return
         if poll.error:
@@ -209,7 +214,7 @@ class _Recorder:
             self._services.add(page.service)
             self._write(file, self._encoder.page(allowed))
 
-    def _write(self, file: _File, line: str) -> None:
+    def _write(self, file: File, line: str) -> None:
         data = line.encode() + b"\n"
         file.write(data)
         file.flush()

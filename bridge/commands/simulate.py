@@ -8,7 +8,10 @@ import sys
 import threading
 from types import FrameType
 
-from bridge.errors import ConfigError, ConfigErrors
+from bridge.commands.arguments import duration
+from bridge.commands.record import opened
+from bridge.commands.simulate_recording import Recorder
+from bridge.errors import ConfigError
 from bridge.simulator import scenario as scenarios
 from bridge.simulator.scenario import Scenario
 from bridge.simulator.simulator import Simulator
@@ -18,6 +21,7 @@ EPILOG = """\
 example:
   victron-bridge simulate --scenario grid-lost --speed 60
   victron-bridge run --gx http://127.0.0.1:8088 --broker localhost --site demo
+  victron-bridge simulate --scenario grid-lost --record gx.jsonl.gz --lasts 2m    at once, without serving
 
 The physics runs --speed times as fast as real time; time stamps and the seconds of a scenario stay real ones.
 While it runs, POST /_set, /_drop, /_hang, /_fault, /_do and others steer it, GET /_state tells how it is:
@@ -41,22 +45,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--control-port", type=_port, help="a second port for /_ requests that answers while the API hangs"
     )
-    parser.add_argument("--speed", type=_speed, default=60.0, help="simulated per real second (default: %(default)g)")
+    parser.add_argument(
+        "--speed", type=_speed, help="simulated per real second (default: 60; in a recording 1, as time stamps tell)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same day (default: %(default)s)")
     parser.add_argument("--start-at", type=_time, metavar="HH:MM", help="time of day at the start (default: 11:30)")
+    parser.add_argument(
+        "--record",
+        metavar="FILE",
+        help="write a recording instead of serving, as fast as it goes; - is standard output",
+    )
+    parser.add_argument("--lasts", type=duration, default=600.0, metavar="10m", help="of the recording (default: 10m)")
+    parser.add_argument("--force", action="store_true", help="overwrite the recording")
     parser.add_argument("--list", action="store_true", help="list the scenarios and exit")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until Ctrl-C or SIGTERM; return the exit code."""
+    """Serve until Ctrl-C or SIGTERM, or write a recording; return the exit code.
+
+    Raises:
+        ConfigErrors: the scenario is wrong.
+        ConfigError: the recording exists or cannot be made.
+    """
     if args.list:
         return _list()
-    try:
-        chosen = scenarios.load(args.scenario) if args.scenario else None
-        simulator = _build(args, chosen)
-    except ConfigErrors as errors:
-        print(errors, file=sys.stderr)
-        return 2
+    chosen = scenarios.load(args.scenario) if args.scenario else None
+    if args.record:
+        return _record(args, chosen)
+    simulator = _build(args, chosen)
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -71,9 +87,22 @@ def run(args: argparse.Namespace) -> int:
             signal.signal(number, handler)
 
 
+def _record(args: argparse.Namespace, chosen: Scenario | None) -> int:
+    system = args.system or (chosen.system if chosen else "ess")
+    recorder = Recorder(system, chosen, _speed_of(args, 1.0), args.seed, args.start_at)
+    with opened(args.record, args.force) as file:
+        for line in recorder.lines(args.lasts):
+            file.write(line.encode() + b"\n")
+    return 0
+
+
+def _speed_of(args: argparse.Namespace, default: float) -> float:
+    return default if args.speed is None else float(args.speed)
+
+
 def _build(args: argparse.Namespace, chosen: Scenario | None) -> Simulator:
     system = args.system or (chosen.system if chosen else "ess")
-    simulator = Simulator(system, chosen, args.speed, args.seed, args.start_at)
+    simulator = Simulator(system, chosen, _speed_of(args, 60.0), args.seed, args.start_at)
     simulator.announce = lambda text: print(f"{simulator.scenario_s():6.1f} s  {text}", flush=True)
     return simulator
 
@@ -90,7 +119,8 @@ def _serve(args: argparse.Namespace, simulator: Simulator, stopping: threading.E
         return 2
     happening = f", scenario {simulator.scenario.name}" if simulator.scenario else ""
     print(
-        f"simulated GX ({simulator.system}{happening}, speed {args.speed:g}) on http://{args.host}:{port}", flush=True
+        f"simulated GX ({simulator.system}{happening}, speed {simulator.speed:g}) on http://{args.host}:{port}",
+        flush=True,
     )
     if simulator.control_port is not None:
         print(f"control requests on http://{args.host}:{simulator.control_port}", flush=True)

@@ -14,13 +14,12 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
 from bridge.simulator.api import Answer, Api
-from bridge.simulator.clock import GxClock
+from bridge.simulator.clock import GxClock, RealTime, Time
 from bridge.simulator.control import Control
 from bridge.simulator.faults import Faults
 from bridge.simulator.plant import Plant
@@ -48,6 +47,7 @@ class Simulator:
         speed: float = 1.0,
         seed: int = 1,
         start_at_s: float | None = None,
+        time: Time | None = None,
     ) -> None:
         """Build the site; nothing runs before `start`.
 
@@ -57,6 +57,7 @@ class Simulator:
             speed: simulated seconds per real second.
             seed: the same seed gives the same course.
             start_at_s: time of day at the start in seconds after midnight; None takes the scenario's, or late morning.
+            time: what real time is; None for that of this machine.
 
         Raises:
             ConfigErrors: the scenario is wrong, or names what the system does not have.
@@ -69,7 +70,8 @@ class Simulator:
         self.system = system
         self.scenario = scenario
         self.speed = speed
-        self.clock = GxClock()
+        self._time = time or RealTime()
+        self.clock = GxClock(self._time)
         self.store = Store()
         self.faults = Faults(seed)
         self.site = Site(Plant(layout.plant, seed, start_at_s), self.clock, self.store)
@@ -85,7 +87,8 @@ class Simulator:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self.control_port: int | None = None
-        self._started_at = time.monotonic()
+        self.down_until = 0.0  # monotonic
+        self._started_at = self._time.monotonic()
         self._ticked_at = self._started_at
         self._build()
         if scenario is not None:
@@ -96,7 +99,7 @@ class Simulator:
             textless: Iterable[str] = getattr(device, "textless", ())
             self.store.add(device.service, device.leafs(), device.root, textless)
             self.site.names[device.key] = device.service
-        self.site.advance(self._step_s, 0.0, time.monotonic(), self._step_s)
+        self.site.advance(self._step_s, 0.0, self._time.monotonic(), self._step_s)
         self._publish()
 
     @property
@@ -117,11 +120,15 @@ class Simulator:
             OSError: the address is taken or not ours.
         """
         api_port, self.control_port = self._server.start(host, port, control_port)
-        self._started_at = self._ticked_at = time.monotonic()
-        self._schedule_scenario()
+        self.begin()
         self._thread = threading.Thread(target=self._live, name="gx time", daemon=True)
         self._thread.start()
         return api_port
+
+    def begin(self) -> None:
+        """Let the scenario's time begin now, without serving; `tick` is the caller's to call."""
+        self._started_at = self._ticked_at = self._time.monotonic()
+        self._schedule_scenario()
 
     def stop(self) -> None:
         """End both threads and close the ports; prompt even while a request hangs."""
@@ -148,7 +155,7 @@ class Simulator:
 
     def scenario_s(self) -> float:
         """Return the real seconds since the start."""
-        return time.monotonic() - self._started_at
+        return self._time.monotonic() - self._started_at
 
     def _live(self) -> None:
         while not self._stopping.wait(TICK_S):
@@ -160,7 +167,7 @@ class Simulator:
     def tick(self) -> None:
         """Bring everything up to now: due events, physics, what the devices publish."""
         with self._lock:
-            now_s = time.monotonic()
+            now_s = self._time.monotonic()
             self._run_due(now_s)
             real_s = now_s - self._ticked_at
             self._ticked_at = now_s
@@ -181,7 +188,7 @@ class Simulator:
     def later(self, in_s: float, action: Callable[[], None]) -> None:
         """Run `action` in the time thread, `in_s` seconds from now."""
         with self._lock:
-            self._agenda.append((time.monotonic() + in_s, next(self._numbers), action))
+            self._agenda.append((self._time.monotonic() + in_s, next(self._numbers), action))
 
     def _schedule_scenario(self) -> None:
         scenario = self.scenario
@@ -195,7 +202,7 @@ class Simulator:
     def seek(self, at_s: float) -> None:
         """Run at once, in order, all scenario steps up to `at_s` scenario seconds."""
         with self._lock:
-            ahead_s = self._started_at + at_s - time.monotonic()
+            ahead_s = self._started_at + at_s - self._time.monotonic()
             if ahead_s > 0.0:
                 self._started_at -= ahead_s
                 self._agenda = [(at - ahead_s, number, action) for at, number, action in self._agenda]
@@ -238,6 +245,7 @@ class Simulator:
 
     def down(self, for_s: float) -> None:
         """Refuse connections for `for_s` seconds."""
+        self.down_until = self._time.monotonic() + for_s
         self._server.down_for(for_s)
 
     def reboot(self, down_s: float, gap_s: float = 1.0, clock_s: float = 15.0) -> None:

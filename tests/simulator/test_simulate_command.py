@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from bridge.cli import main
 from bridge.commands import simulate
 from tests.simulator.client import request
 
 ROOT = Path(__file__).parent.parent.parent
 MAIN = """
 import argparse, sys
+from bridge.cli import main
 from bridge.commands import simulate
 parser = argparse.ArgumentParser(prog="victron-bridge simulate")
 simulate.add_arguments(parser)
@@ -66,9 +68,9 @@ def test_a_wrong_scenario_is_exit_2_with_the_place(capsys: pytest.CaptureFixture
     """Nothing starts half."""
     file = tmp_path / "my.yaml"
     file.write_text("scenario: x\nsteps: []\n", encoding="utf-8")
-    assert simulate.run(arguments("--scenario", str(file))) == 2
+    assert main(["simulate", "--scenario", str(file)]) == 2
     assert f"{file}:1" in capsys.readouterr().err
-    assert simulate.run(arguments("--scenario", "nope")) == 2
+    assert main(["simulate", "--scenario", "nope"]) == 2
     assert "--scenario" in capsys.readouterr().err
 
 
