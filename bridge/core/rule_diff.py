@@ -163,8 +163,10 @@ def span(seconds: float) -> str:
 
 def _flow(fields: Mapping[str, Any]) -> str:
     """Return fields as one writes them in a test file."""
-    shown = [f"{key}: {span(value) if key == 'at' else _written(value)}" for key, value in fields.items()]
-    return "{" + ", ".join(part for part in shown if not part.startswith("at: None")) + "}"
+    shown = {key: span(value) if key == "at" and value is not None else _written(value) for key, value in fields.items()}
+    if fields["at"] is None:
+        del shown["at"]
+    return "{" + ", ".join(f"{key}: {value}" for key, value in shown.items()) + "}"
 
 
 def _written(value: Any) -> str:
