@@ -17,6 +17,7 @@ from bridge.core.points import ANY, NUMBER, TEXT, TRUTH, Known, Type, did_you_me
 from bridge.core.semantics import OPERATIONS, compare, contains
 from bridge.errors import RuleError
 
+_PRESENCE = (("online",), ("stale",))  # what the engine knows of every device, and of the site
 MAX_INPUTS = 64  # points of one formula; the longest rule we know names nine
 
 
@@ -220,8 +221,8 @@ class Resolver:
             )
         if not path:
             raise self.fault(tree, f"{name} is a device; name a point of it, as in {name}.custom_name")
-        online = Known("online", "", TRUTH) if path == "online" else None
-        known = online or points.of_class(kind, path)
+        presence = Known(path, "", TRUTH) if (path,) in _PRESENCE else None
+        known = presence or points.of_class(kind, path)
         if known is None:
             raise self.fault(tree, f"no {kind} has the point {path.replace('/', '.')}{points.like_class(kind, path)}")
         if name.selector != "*":
@@ -251,7 +252,7 @@ class Resolver:
         return Expr("input", list(self._inputs).index(key), (), known.type)
 
     def _site(self, tree: Tree, name: Name) -> Expr:
-        path = "site/online" if name.words == ("site", "online") else "/".join(name.words[1:])
+        path = "/".join(name.words if name.words[1:] in _PRESENCE else name.words[1:])
         known = self._scope.points.site(path)
         if known is None:
             advice = self._scope.points.like_site(path)
@@ -261,8 +262,8 @@ class Resolver:
     def _device(self, tree: Tree, name: Name) -> Expr:
         if self._scope.each is None:
             raise self.fault(tree, f"{name} needs a rule with `each`; this one is evaluated once for the site")
-        if name.words == ("device", "online"):
-            return self._read(tree, True, Known("online", "", TRUTH), False)
+        if name.words[1:] in _PRESENCE:
+            return self._read(tree, True, Known(name.words[1], "", TRUTH), False)
         if name.words == ("device", "instance"):
             return self._read(tree, True, Known("@instance", "", NUMBER), False)
         if name.words == ("device", "name"):
@@ -271,7 +272,7 @@ class Resolver:
             label = self._read(tree, True, Known("@label", "", TEXT), False)
             filled = tuple(Expr("filled", None, (part,), TEXT) for part in (custom, product))
             return Expr("coalesce", None, (*filled, label), TEXT)
-        raise self.fault(tree, f"a device has name, instance and online, not {'.'.join(name.words[1:])}")
+        raise self.fault(tree, f"a device has name, instance, online and stale, not {'.'.join(name.words[1:])}")
 
     def _constant_of(self, tree: Tree, name: Name) -> Expr:
         where, key = name.words[0], ".".join(name.words[1:])
@@ -378,7 +379,7 @@ def _as_each(tree: Tree) -> Tree:
     """Return `tree` as a rule with `each` would write it: `battery[*].soc` -> `battery.soc`."""
     value = tree.value
     if isinstance(value, Name) and value.selector == "*":
-        value = Name(("device", "online") if value.words[1:] == ("online",) else value.words)
+        value = Name(("device", *value.words[1:]) if value.words[1:] in _PRESENCE else value.words)
     return Tree(tree.kind, value, tuple(map(_as_each, tree.parts)), tree.at)
 
 

@@ -1,4 +1,4 @@
-"""What the store keeps beside values: groups of points, devices, and lists of devices for aggregates."""
+"""What the store keeps beside values: groups of points, who owns them, devices, and lists of devices for aggregates."""
 
 from __future__ import annotations
 
@@ -14,20 +14,63 @@ ALWAYS_FRESH = frozenset(("site", "presence"))
 STALE, DEVICE_OFFLINE, SITE_OFFLINE = 1, 2, 4
 
 
-class Group:
-    """Points that are read together."""
+class Owner:
+    """What groups belong to: a device, or a class without instance such as `system`.
 
-    __slots__ = ("at", "before", "flags", "has_read", "name", "rung_at", "slots", "stale_after_s")
+    It has one group when everything of it is read at once, else a group for each path: `battery/512` or
+    `battery/512@Soc`. When that changes, the groups of the other sort are left: nothing reads them any more.
+    """
+
+    __slots__ = ("groups", "is_device", "is_offline", "name", "reads_paths", "since")
 
     def __init__(self, name: str) -> None:
+        head, _, number = name.partition("/")
         self.name = name
+        self.is_device = number.isdigit() and head != "input"
+        self.is_offline = False
+        self.since = -inf  # of when it came back to the GX, or the GX to us: before, nobody could read it
+        self.groups: list[Group] = []
+        self.reads_paths = False
+
+
+class Group:
+    """Points that are read together. Its name begins with its owner's."""
+
+    __slots__ = (
+        "at",
+        "before",
+        "flags",
+        "has_read",
+        "is_overdue",
+        "is_path",
+        "name",
+        "owner",
+        "rung_at",
+        "slots",
+        "stale_after_s",
+    )
+
+    def __init__(self, name: str, owner: Owner) -> None:
+        self.name = name
+        self.owner = owner
+        self.is_path = "@" in name
         self.slots: list[int] = []
         self.at = -inf
         self.before = -inf  # the read before the last
         self.stale_after_s = DEFAULT_STALE_AFTER_S
         self.has_read = False
         self.flags = 0
+        self.is_overdue = False  # stale for so long that people should hear of it
         self.rung_at = inf  # when it is to be looked whether the group is stale
+
+    @property
+    def is_left(self) -> bool:
+        return self.is_path is not self.owner.reads_paths
+
+    @property
+    def is_watched(self) -> bool:
+        """What no rule reads goes stale unseen, unless it tells of its device."""
+        return (bool(self.slots) or self.owner.is_device) and self.name not in ALWAYS_FRESH
 
 
 class MemberList:
@@ -45,14 +88,13 @@ class MemberList:
 class DeviceState:
     """A device that was seen, by number of appearance. `seen` holds the names of its points that rules read."""
 
-    __slots__ = ("device", "groups", "is_offline", "prefix", "seen")
+    __slots__ = ("device", "owner", "prefix", "seen")
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, owner: Owner) -> None:
         self.device = device
+        self.owner = owner
         self.prefix = f"{device.path}/"
-        self.groups: list[Group] = []
-        self.seen: set[str] = set()
-        self.is_offline = False
+        self.seen: set[str] = {"stale"}
 
 
 def has_inputs(state: DeviceState, inputs: Iterable[Input]) -> bool:

@@ -131,7 +131,8 @@ class PointIndex:
             self._site = _Names(_with_parts(self._catalogue.site_points()))
             for name, (spec, _) in self._catalogue.sums().items():
                 self._site.exact[name] = Known(name, spec.unit, type_of(spec))
-            self._site.exact["site/online"] = Known("site/online", "", TRUTH)
+            for name in ("site/online", "site/stale"):
+                self._site.exact[name] = Known(name, "", TRUTH)
         return self._site
 
     def _class_names(self, kind: str) -> _Names:

@@ -1,8 +1,7 @@
 """What one site says: values with their freshness, its devices, and whether they answer.
 
 Unknown: a slot's value is None when the GX says "no value", and while its group is stale, its device offline or the
-site offline (then `is_stale` is set too, and the last value waits in `raw`). Freshness belongs to the group, the
-points that are read together; the groups in `ALWAYS_FRESH` tell of presence itself and never go stale.
+site offline (then `is_stale` is set too, and the last value waits in `raw`; see `freshness`).
 """
 
 from __future__ import annotations
@@ -12,27 +11,15 @@ from math import inf
 from typing import Any
 
 from bridge.core.formula import Members
-from bridge.core.groups import (
-    ALWAYS_FRESH,
-    DEVICE_OFFLINE,
-    SITE_OFFLINE,
-    STALE,
-    DeviceState,
-    Group,
-    MemberList,
-    belongs_to_site,
-    has_inputs,
-    time_in,
-    time_out,
-)
-from bridge.core.slots import FIRST_SLOT, PRESENCE, SINK, Reader, Slots
-from bridge.model import Device, Point, Read, Sample
+from bridge.core.freshness import TIMELESS, Freshness
+from bridge.core.groups import STALE, DeviceState, Group, MemberList, has_inputs, time_in, time_out
+from bridge.core.slots import FIRST_SLOT, PRESENCE, SINK, Reader
+from bridge.model import Device, Point, Sample
 
-TIMELESS = ("/custom_name", "/product_name", "/online")  # a device that is gone is still called what it was
 MAX_DEVICES = 1000  # per site; the largest known has about 60. Beyond it devices are not watched.
 
 
-class Store(Slots):
+class Store(Freshness):
     """Slots, groups and devices of one site.
 
     Args:
@@ -47,41 +34,12 @@ class Store(Slots):
         on_device: Callable[[DeviceState], None],
         at_time: Callable[[float, Group], None],
     ) -> None:
-        super().__init__()
+        super().__init__(at_time)
         self._wanted = wanted
         self._on_device = on_device
-        self._at_time = at_time
-        self._at: list[float] = [-inf] * FIRST_SLOT  # of the last sample, where only samples tell of freshness
-        self._good_at: list[float] = [-inf] * FIRST_SLOT  # of the last good read, while there is no value
-        self._group_of: list[Group | None] = [None] * FIRST_SLOT
-        self._met: dict[str, int] = {}  # every point that came in
-        self.groups: dict[str, Group] = {}
         self.devices: dict[Device, DeviceState] = {}
         self._member_lists: dict[tuple[str, tuple[tuple[str, bool], ...]], MemberList] = {}
-        self._silent: set[Group] = set()  # stale groups that only samples tell of
-        self.is_site_offline = False
         self.refused_devices = 0
-
-    def _grow(self, name: str) -> None:
-        super()._grow(name)
-        self._at.append(-inf)
-        self._good_at.append(-inf)
-        self._group_of.append(None)
-        self._met.pop(name, None)
-
-    def age(self, slot: int) -> float | None:
-        """Return the seconds since the last good read of a slot, None when there was none."""
-        group = self._group_of[slot]
-        if group is None:
-            return None
-        good_at = self._good_at[slot]
-        if self.raw[slot] is not None:
-            good_at = group.at if group.has_read else self._at[slot]
-        return self.values[0] - good_at if good_at > -inf else None
-
-    def group_at(self, slot: int) -> Group | None:
-        """Return the group that a slot's freshness comes from; None before its first sample."""
-        return self._group_of[slot]
 
     # -- what comes in --------------------------------------------------------------------------------------------
 
@@ -128,46 +86,6 @@ class Store(Slots):
         if group is not None and group.has_read:  # else the time of each sample counts, so each is looked at
             self.calm(slot, value)
 
-    def read(self, reads: Iterable[Read]) -> None:
-        """Apply reads: the groups are fresh."""
-        for name, at, stale_after_s in reads:
-            group = self._group(name)
-            group.has_read = True
-            if at > group.at:
-                group.before, group.at = group.at, at
-            group.stale_after_s = stale_after_s
-            if group.slots and name not in ALWAYS_FRESH and at + stale_after_s < group.rung_at:
-                self._watch(group, at + stale_after_s)
-            if group.flags & STALE:
-                self._silent.discard(group)
-                self._unflag(group, STALE)
-
-    def ring(self, group: Group, now: float) -> None:
-        """Look whether a group is stale; its time has come."""
-        group.rung_at = inf
-        stale_at = self._fresh_at(group) + group.stale_after_s
-        if stale_at > now:
-            self._watch(group, stale_at)
-            return
-        if not group.has_read:
-            self._silent.add(group)
-        self._flag(group, STALE)
-
-    def _fresh_at(self, group: Group) -> float:
-        return group.at if group.has_read else max((self._at[slot] for slot in group.slots), default=group.at)
-
-    def _watch(self, group: Group, due: float) -> None:
-        group.rung_at = due
-        self._at_time(due, group)
-
-    def _hear(self) -> None:
-        """Wake stale groups of which a sample came in."""
-        for group in [group for group in self._silent if self._fresh_at(group) > group.at]:
-            self._silent.discard(group)
-            group.at = self._fresh_at(group)
-            self._watch(group, group.at + group.stale_after_s)
-            self._unflag(group, STALE)
-
     def _meet(self, point: Point) -> int:
         """Give a point that came in for the first time its slot, or the reason why it has none."""
         if point.group == "presence" or point.name == "site/online":
@@ -181,7 +99,7 @@ class Store(Slots):
             slot = self._meet_of_device(point, point.device)
         self._met[point.name] = slot
         if slot >= FIRST_SLOT:
-            self._join(slot, point.group, self.devices.get(point.device) if point.device else None)
+            self._join(slot, point.group)
         return slot
 
     def _meet_of_device(self, point: Point, device: Device) -> int:
@@ -204,33 +122,12 @@ class Store(Slots):
             if len(self.devices) >= MAX_DEVICES:
                 self.refused_devices += 1
                 return None
-            state = self.devices[device] = DeviceState(device)
+            state = self.devices[device] = DeviceState(device, self._owner(device.path))
             self.put(self.slot(f"{state.prefix}@instance"), device.instance, False)
             self.put(self.slot(f"{state.prefix}@label"), f"{device.kind} {device.instance}", False)
+            self.put(self.slot(f"{state.prefix}stale"), False, False)
             self._on_device(state)
         return state
-
-    def _join(self, slot: int, name: str, state: DeviceState | None) -> None:
-        """Tie a slot to the group that its freshness comes from."""
-        if self.names[slot].endswith(TIMELESS):
-            return
-        group = self._group(name)
-        if state is not None and group not in state.groups:
-            state.groups.append(group)
-            group.flags |= DEVICE_OFFLINE if state.is_offline else 0
-        self._group_of[slot] = group
-        group.slots.append(slot)
-        self.is_stale[slot] = int(bool(group.flags))
-        if group.rung_at == inf and not group.flags & STALE and name not in ALWAYS_FRESH:
-            self._watch(group, (group.at if group.has_read else self.values[0]) + group.stale_after_s)
-
-    def _group(self, name: str) -> Group:
-        group = self.groups.get(name)
-        if group is None:
-            group = self.groups[name] = Group(name)
-            if self.is_site_offline and belongs_to_site(name):
-                group.flags = SITE_OFFLINE
-        return group
 
     # -- presence -------------------------------------------------------------------------------------------------
 
@@ -243,40 +140,11 @@ class Store(Slots):
             self.set_site_offline(is_offline)
             return
         state = self.devices.get(point.device)
-        if state is not None and state.is_offline != is_offline:
-            state.is_offline = is_offline
-            for group in state.groups:
-                (self._flag if is_offline else self._unflag)(group, DEVICE_OFFLINE)
+        if state is not None and state.owner.is_offline != is_offline:
+            self.set_device_offline(state.owner, is_offline)
         if state is not None and "online" not in state.seen:
             state.seen.add("online")
             self._on_device(state)
-
-    def set_site_offline(self, is_offline: bool) -> None:
-        """All points of the site are unknown from now on, or known again."""
-        if is_offline == self.is_site_offline:
-            return
-        self.is_site_offline = is_offline
-        for group in self.groups.values():
-            if belongs_to_site(group.name):
-                (self._flag if is_offline else self._unflag)(group, SITE_OFFLINE)
-
-    def _flag(self, group: Group, flag: int) -> None:
-        was_known = not group.flags
-        group.flags |= flag
-        if was_known:
-            for slot in group.slots:
-                self.is_stale[slot] = 1
-                self.values[slot] = None
-                self.low[slot] = inf
-                self.touch(slot)
-
-    def _unflag(self, group: Group, flag: int) -> None:
-        group.flags &= ~flag
-        if not group.flags:
-            for slot in group.slots:
-                self.is_stale[slot] = 0
-                self.values[slot] = self.raw[slot]
-                self.touch(slot)
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
@@ -301,11 +169,17 @@ class Store(Slots):
                     group.stale_after_s,
                     group.has_read,
                     group.flags,
+                    group.is_overdue,
                 ]
                 for group in self.groups.values()
             },
+            "owners": {
+                one.name: [time_out(one.since), one.reads_paths]
+                for one in self._owners.values()
+                if one.since > -inf or one.reads_paths
+            },
             "devices": [
-                [one.device.kind, one.device.instance, one.is_offline, sorted(one.seen)]
+                [one.device.kind, one.device.instance, one.owner.is_offline, sorted(one.seen)]
                 for one in self.devices.values()
             ],
             "is_site_offline": self.is_site_offline,
@@ -317,23 +191,25 @@ class Store(Slots):
     def load(self, state: Mapping[str, Any], shift_s: float) -> None:
         """Take over a dumped state, its times moved by `shift_s`."""
         self.is_site_offline = bool(state["is_site_offline"])
-        for name, (at, before, stale_after_s, has_read, flags) in state["groups"].items():
-            group = self.groups[name] = Group(name)
+        for name, (at, before, stale_after_s, has_read, flags, is_overdue) in state["groups"].items():
+            group = self._group(name)
             group.at, group.before = time_in(at) + shift_s, time_in(before) + shift_s
             group.stale_after_s, group.has_read, group.flags = stale_after_s, has_read, flags
+            group.is_overdue = is_overdue
             if flags & STALE and not has_read:
                 self._silent.add(group)
+        for name, (since, reads_paths) in state["owners"].items():
+            owner = self._owner(name)
+            owner.since, owner.reads_paths = time_in(since) + shift_s, reads_paths
         for kind, instance, is_offline, seen in state["devices"]:
             one = self._device(Device(kind, instance))
             if one is not None:
-                one.is_offline = is_offline
+                one.owner.is_offline = is_offline
                 one.seen.update(name for name in seen if not name.startswith("~"))
                 self._on_device(one)
         for name, (value, at, good_at, group) in state["points"].items():
             self._load_point(name, value, (time_in(at) + shift_s, time_in(good_at) + shift_s), group)
-        for known in self.groups.values():
-            if known.slots and not known.flags & STALE and known.name not in ALWAYS_FRESH:
-                self._watch(known, self._fresh_at(known) + known.stale_after_s)
+        self.watch_again()
 
     def _load_point(self, name: str, value: Any, times: tuple[float, float], group: str | None) -> None:
         head, _, rest = name.partition("/")
@@ -345,8 +221,9 @@ class Store(Slots):
         self.raw[slot] = value
         self._at[slot], self._good_at[slot] = times
         if group is not None:
-            self._met[name] = slot
-            self._join(slot, group, state)
+            self._join(slot, group)
+            if not self._group(group).is_left:
+                self._met[name] = slot
         self.values[slot] = None if self.is_stale[slot] else value
 
     # -- all devices of a class -----------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def test_names_become_inputs(text: str, each: str | None, inputs: list[tuple[boo
         ("sum(battery.soc)", None, "sum needs all devices of a class, as in sum(battery[*].power)"),
         ("max(battery.soc)", None, "write max(a, b)"),
         ("device.name", None, "needs a rule with `each`"),
-        ("device.serial", "vebus", "a device has name, instance and online"),
+        ("device.serial", "vebus", "a device has name, instance, online and stale"),
         ("params.limits", None, 'there is no params.limits; did you mean "params.limit"?'),
         ("profile.voltage", None, "there is no profile.voltage; there are grid_frequency, inverter_rating"),
         ("input.price", None, "list it under `inputs:`"),
