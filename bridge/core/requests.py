@@ -191,7 +191,7 @@ def _refresh(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:
 
 
 def _explain(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:
-    from bridge.core.explain import explain
+    from bridge.core.explain import explain  # memory that is needed only when somebody asks
 
     return Outcome([], explain(engine, keys["id"], now))
 

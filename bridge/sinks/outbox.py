@@ -20,8 +20,12 @@ _RETRY_S = 1.0
 
 
 def is_event(message: Message) -> bool:
-    """Return whether `message` is an alert event (kept until acknowledged), not just an answer to a request."""
-    return not message.retain and message.qos > 0 and '"replayed"' in message.payload
+    """Return whether `message` is an alert event (kept until acknowledged), not just an answer to a request.
+
+    An answer begins with its status; what it repeats of the request may hold any word.
+    """
+    payload = message.payload
+    return not message.retain and message.qos > 0 and '"replayed"' in payload and not payload.startswith('{"status":')
 
 
 class Pending:

@@ -55,6 +55,7 @@ def test_what_is_no_event_is_left_alone(payload):
         (event()._replace(retain=True), False),
         (event()._replace(qos=0), False),
         (event()._replace(payload='{"status":"ok"}'), False),
+        (event()._replace(payload='{"status":"ok","data":null,"error":null,"transaction":"replayed"}'), False),
     ],
 )
 def test_an_event_is_unretained_acknowledged_and_says_replayed(message, expected):
