@@ -62,6 +62,10 @@ class Engine:
         for rule in program.rules:
             for order in rule.inhibited_by:
                 self.announcer.inhibits.setdefault(order, []).append(rule.order)
+        formulas = [formula for rule in program.rules for formula in (*rule.formulas(), *rule.texts())]
+        for formula in (*formulas, *(one.derived.formula for one in program.derived)):
+            # Before there is any device: a value that came and never changes again must be known to a later one.
+            self._slots([one for one in formula.inputs if not one.each], "")
         self._found([one for one in program.derived if one.derived.each is None], None)
         self._found([rule for rule in program.rules if rule.each is None], None)
 

@@ -576,3 +576,14 @@ def test_only_what_can_matter_is_evaluated() -> None:
         assert feed(made, at, {"battery.soc": 75 - at * 0.5}) == []
     assert made.counters["evaluations"] - before <= 5
     assert len(feed(made, 30, {"battery.soc": 35})) == 2
+
+
+@pytest.mark.parametrize("read", ["system.state", "battery[512].soc"])
+def test_what_came_before_the_device_is_known_to_its_rules(read: str) -> None:
+    """A rule per device reads other points whose only sample came before its device was seen."""
+    expr = f'{read} == "bulk"' if read == "system.state" else f"{read} > 5"
+    made = engine(alert("watched", f"vebus.alarms.grid_lost >= 'ok' and {expr}", each="vebus"))
+    value = ("bulk", 3) if read == "system.state" else 50
+    feed(made, 0, {read.replace("[", ".").replace("]", ""): value})
+    events = feed(made, 1, {"vebus.276.alarms.grid_lost": ("ok", 0)})
+    assert [event.id for event in events] == ["watched/vebus/276"]
