@@ -13,6 +13,7 @@ Documents come from `bridge/catalogue/*.yaml` (see `schemas/catalogue.schema.jso
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ __all__ = ["Catalogue", "ClassSpec", "fill", "point_name", "point_pattern", "rep
 
 Document = Mapping[str, Any]
 
+MAX_UNKNOWN = 100  # classes without a document that are kept: a GX that invents names must not fill the memory
 ALARM_LABELS = {0: "ok", 1: "warning", 2: "alarm"}
 BOOL_LABELS = {0: "false", 1: "true"}
 
@@ -112,6 +114,7 @@ class Catalogue:
     def __init__(self, documents: Mapping[str, Document]) -> None:
         self._documents = documents
         self._classes: dict[str, ClassSpec] = {}
+        self._unknown: deque[str] = deque()  # classes that no document describes, the oldest first
         self._lists: dict[str, Mapping[int, str]] = {}
         self._any_rows = self._rows_of(documents.get("any", {}))
 
@@ -122,6 +125,10 @@ class Catalogue:
         """Return the rows of class `name`; a class that the catalogue does not know has those of `any` only."""
         spec = self._classes.get(name)
         if spec is None:
+            if name not in self._documents:
+                self._unknown.append(name)
+                if len(self._unknown) > MAX_UNKNOWN:
+                    self._classes.pop(self._unknown.popleft(), None)  # of two threads one may have been here
             spec = self._classes[name] = self._build(name, self._documents.get(name, {}))
         return spec
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import weakref
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.catalogue import Catalogue, fill, point_name, point_pattern, replacements, snake_case
+from bridge.core.catalogue import MAX_UNKNOWN, Catalogue, fill, point_name, point_pattern, replacements, snake_case
 from bridge.model import Kind, Tier
 
 FLOAT = {"kind": "float", "tier": "critical", "about": "a number"}
@@ -256,6 +257,18 @@ def test_snake_case(text: str, snake: str) -> None:
 def test_fill(template: str, captured: list[str], name: str) -> None:
     """Captured texts go in by order; CamelCase is split, serial numbers are only lowered."""
     assert fill(template, captured) == name
+
+
+def test_invented_classes_do_not_fill_the_memory() -> None:
+    """Of classes without a document the newest MAX_UNKNOWN are kept; those with one stay."""
+    made = Catalogue(DOCUMENTS)
+    meter, first = made.get("meter"), weakref.ref(made.get("invented"))
+    assert made.get("invented") is first()
+    for number in range(MAX_UNKNOWN):
+        made.get(f"invented{number}")
+    assert first() is None
+    assert made.get("meter") is meter
+    assert made.get("invented").resolve("Serial") is not None
 
 
 @pytest.mark.parametrize(
