@@ -102,14 +102,14 @@ class Desk:
 class Site:
     """A site with a cycle, and its incoming messages."""
 
-    def __init__(self, sink: Any, name: str = "home", state: Path | None = None) -> None:
+    def __init__(self, sink: Any, name: str = "home", state: Path | None = None, rules: Any = RULES) -> None:
         self.at = NOW
         self.source = Source()
         memory = None
         if state is not None:
             memory = SiteState(StateStore(state, name=f"site-{name}"), StateStore(state, name=f"site-{name}.history"))
         topics = SiteTopics("victron", name)
-        self.engine = Engine(name, program(RULES, inputs=[one.known for one in INPUTS]))
+        self.engine = Engine(name, program(rules, inputs=[one.known for one in INPUTS]))
         self.cycle = Cycle(
             self.source, Normalizer(catalogue(), Intervals(dict.fromkeys(Tier, 10.0))), self.engine,
             StateTopics("victron", name, Format()), topics, Summary(name), sink, None, memory,
