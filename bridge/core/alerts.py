@@ -12,6 +12,7 @@ from bridge.core.compile import HOSTILE, Bound, Code
 from bridge.core.formula import Formula, Input
 from bridge.core.lifecycle import Clock, Signal
 from bridge.core.points import Type
+from bridge.core.semantics import finite
 from bridge.core.templates import Template
 from bridge.model import Device, Value
 
@@ -219,7 +220,7 @@ def _unbound() -> None:
 def attempt(read: Bound) -> Any:
     """Return what a bound formula says; UNKNOWN for values that no GX sends."""
     try:
-        return read()
+        return finite(read())
     except HOSTILE:
         return None
 

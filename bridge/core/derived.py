@@ -69,7 +69,7 @@ class DerivedState:
         self.sources: tuple[int, ...] = ()
         window = rule.derived.window
         self.series: Series | None = series(window) if window else None
-        self.step = self.series.step if self.series is not None else _finite
+        self.step = self.series.step if self.series is not None else _as_it_is
         self.point: Point | None = None
         if rule.is_record:
             self.point = Point(self.key, rule.spec(), device, "rules")
@@ -101,6 +101,6 @@ def _nothing() -> None:
     return None
 
 
-def _finite(now: float, value: Any, local: float) -> Any:
-    """Return the value of a record; an infinity, or what is no number, is UNKNOWN."""
-    return None if isinstance(value, float) and value - value != 0.0 else value
+def _as_it_is(now: float, value: Any, local: float) -> Any:
+    """Return the value of a record."""
+    return value

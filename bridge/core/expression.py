@@ -5,7 +5,6 @@ Law: `resolve` returns a formula or raises RuleError with a place; after it, no 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from bridge.core.functions import FUNCTIONS, call
 from bridge.core.nearest import nearest
 from bridge.core.parser import UNITS_S, Name, Tree, parse, place, unparse
 from bridge.core.points import ANY, NUMBER, TEXT, TRUTH, Known, Type, did_you_mean
-from bridge.core.semantics import OPERATIONS, compare, contains
+from bridge.core.semantics import OPERATIONS, compare, contains, finite
 from bridge.errors import RuleError
 
 _PRESENCE = (("online",), ("stale",))  # what the engine knows of every device, and of the site
@@ -77,8 +76,7 @@ class Resolver:
             value = OPERATIONS[op](*values)
         except (ArithmeticError, ValueError):
             value = None
-        is_finite = not isinstance(value, float) or math.isfinite(value)
-        return constant(value if is_finite else None, type_, *origin)
+        return constant(finite(value), type_, *origin)
 
     # -- literals and operators -----------------------------------------------------------------------------------
 
@@ -331,7 +329,7 @@ class Resolver:
         formula = Resolver(scope, self._text).whole(of, wanted)
         each = scope.each if any(one.each for one in formula.inputs) else None
         unit = _unit_over_time(window.function, formula)
-        constants = ", ".join(f"{value:g}" for value in (window.span_s, *window.constants))
+        constants = ", ".join(repr(value).removesuffix(".0") for value in (window.span_s, *window.constants))
         known = Known(f"~{window.function}({canonical(formula.root, formula)}, {constants})", unit, NUMBER)
         scope.derive(Derived(known.name, each, formula, window, unit, 3))
         return self._member(tree, kind, known) if kind is not None else self._read(tree, each is not None, known)

@@ -1,7 +1,8 @@
 """What the operations of the rule language mean, UNKNOWN included. UNKNOWN is None.
 
 Law: arithmetic with UNKNOWN is UNKNOWN, and so is what has no result (a division by zero, a root of a negative
-number, a number too large). `and`, `or` and `not` follow Kleene. Nothing here raises, whatever the values are.
+number). `and`, `or` and `not` follow Kleene. Nothing here raises, whatever the values are. A number too large is
+larger than any other while it is compared, and UNKNOWN once it leaves the expression (see `finite`).
 
 `compile` writes the same operations as straight code; tests hold both against each other.
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+_MOST = 1.7976931348623157e308  # the largest float; JSON has nothing for what lies beyond
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "<": lambda a, b: a < b,
@@ -49,6 +52,11 @@ def compare(signs: Sequence[str], values: Sequence[Any]) -> bool | None:
     return conjunction(
         None if a is None or b is None else _COMPARISONS[sign](a, b) for sign, a, b in zip(signs, values, values[1:])
     )
+
+
+def finite(value: Any) -> Any:
+    """Return what an expression gave, UNKNOWN for a number that no float holds or that is none."""
+    return None if isinstance(value, int | float) and not -_MOST <= value <= _MOST else value
 
 
 def contains(value: Any, items: Sequence[Any]) -> bool | None:
