@@ -1,0 +1,303 @@
+"""An expression with what every part of it is now: the engine's own values, nothing is computed ahead.
+
+Each node means what `semantics` says. What a record or a function over time is computed of stands below it, an
+aggregate has one part per device. A point says how good its value is and, when it is not known, why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from math import isfinite
+from typing import Any, NamedTuple
+
+from bridge.core.alerts import as_shown
+from bridge.core.compile import HOSTILE, LOCAL, WALL
+from bridge.core.derived import DerivedState
+from bridge.core.engine import Engine
+from bridge.core.formula import Expr, Formula
+from bridge.core.groups import DEVICE_OFFLINE, SITE_OFFLINE, Group
+from bridge.core.parser import unparse
+from bridge.core.points import TRUTH, Type
+from bridge.core.ring import COVERAGE, Ring
+from bridge.core.semantics import OPERATIONS, compare, contains, hour, month, over_devices, weekday
+from bridge.core.templates import duration_text
+from bridge.core.writing import Place, Selector, derived_of, labelled, tree_of
+from bridge.model import Value
+
+CONSTANTS = ("constant", "params", "profile")
+_SAME_UNIT = frozenset(
+    ("+", "-", "negative", "abs", "min", "max", "round", "floor", "ceil", "clamp", "coalesce", "choice")
+)
+
+
+class Node(NamedTuple):
+    """A part of an expression and its value now, a label as its number; None is UNKNOWN.
+
+    op: constant, params, profile, point, record, over_time, over_devices, or the operation of `formula`.
+    facts: what else is known of a point, a function over time or a device, as JSON can hold it.
+    """
+
+    text: str
+    op: str
+    value: Any
+    type: Type
+    unit: str
+    parts: tuple[Node, ...]
+    facts: Mapping[str, Any]
+
+    def shown(self) -> Value | None:
+        """Return the value as people read it."""
+        return as_shown(self.value, self.type)
+
+    def document(self) -> dict[str, Any]:
+        """Return the node and all below it as JSON can hold them."""
+        return {
+            "text": self.text,
+            "op": self.op,
+            "type": self.type.name,
+            "value": self.shown(),
+            "unit": self.unit,
+            **self.facts,
+            "parts": [part.document() for part in self.parts],
+        }
+
+
+class TreeReader:
+    """Reads trees off an engine. Changes nothing in it.
+
+    Args:
+        now: steady time; what is told of ages holds for it, everything else for the engine's last step.
+    """
+
+    def __init__(self, engine: Engine, now: float) -> None:
+        self._engine = engine
+        self._store = engine.store
+        self._step = float(engine.store.values[0])
+        self._late_s = max(0.0, now - self._step)
+        self._derived = {(one.derived.each, one.derived.name): one for one in engine.program.derived}
+
+    def read(self, formula: Formula, each: str | None, prefix: str) -> Node:
+        """Return the tree of a formula that the engine has bound.
+
+        Args:
+            each: class of devices of the rule, None for one of the site.
+            prefix: where the points of its device begin, "" for the site.
+        """
+        return self._node(formula.root, Place(formula, each, prefix))
+
+    def unread(self, formula: Formula, each: str | None) -> Node:
+        """Return a formula that the engine has not bound: only how it is written."""
+        root = formula.root
+        return Node(
+            unparse(tree_of(root, Place(formula, each, ""), self._derived)), root.op, None, root.type, "", (), {}
+        )
+
+    def _node(self, expr: Expr, place: Place) -> Node:
+        read = _READERS.get(expr.op)
+        if read is not None:
+            return read(self, expr, place)
+        parts = tuple(self._node(part, place) for part in labelled(expr))
+        facts = {"signs": list(expr.value)} if expr.op == "compare" else {}
+        return self._made(expr, place, expr.op, _value(expr, [part.value for part in parts]), parts, None, facts)
+
+    def _made(
+        self,
+        expr: Expr,
+        place: Place,
+        op: str,
+        value: Any,
+        parts: tuple[Node, ...] = (),
+        unit: str | None = None,
+        facts: Mapping[str, Any] = {},
+    ) -> Node:
+        if isinstance(value, float) and not isfinite(value):
+            value = None
+        text = unparse(tree_of(expr, place, self._derived))
+        return Node(text, op, value, expr.type, _unit(expr.op, parts) if unit is None else unit, parts, facts)
+
+    # -- what does not depend on anything ---------------------------------------------------------------------------
+
+    def _constant(self, expr: Expr, place: Place) -> Node:
+        origin = expr.parts[0] if expr.parts else None
+        if origin is not None and origin.op != "written":
+            return self._node(origin, place)._replace(value=expr.value, type=expr.type)
+        head = str(origin.value).partition(".")[0] if origin is not None else ""
+        return self._made(expr, place, head if head in CONSTANTS else "constant", expr.value)
+
+    def _clock(self, expr: Expr, place: Place) -> Node:
+        values = self._store.values
+        local = self._step + values[WALL] + values[LOCAL]
+        clocks: dict[str, Callable[[float], int]] = {"hour": hour, "weekday": weekday, "month": month}
+        work = clocks.get(expr.op)
+        return self._made(expr, place, expr.op, work(local) if work else self._step + values[WALL])
+
+    # -- points -----------------------------------------------------------------------------------------------------
+
+    def _slot(self, expr: Expr, place: Place) -> int:
+        if expr.op == "member":
+            return place.row[int(expr.value)]
+        return self._store.input_slot(place.formula.inputs[expr.value], place.prefix)
+
+    def _point(self, expr: Expr, place: Place) -> Node:
+        one, each, selector = place.input(expr)
+        slot = self._slot(expr, place)
+        name, value = self._store.names[slot], self._store.values[slot]
+        if value is not None and one.type == TRUTH:
+            value = bool(value)
+        state = self._engine.derived_states.get(name)
+        if state is not None:
+            return self._derived_point(expr, place, state, value, selector)
+        rule = derived_of(one, each, self._derived)
+        facts = {"name": name, **(_NOT_COMPUTED if rule else self._quality(slot))}
+        return self._made(expr, place, "point", value, (), one.unit, facts)
+
+    def _quality(self, slot: int) -> dict[str, Any]:
+        """Return how good the value of a point is, its age, and why it is not known."""
+        store = self._store
+        group, age_s = store.group_at(slot), store.age(slot)
+        if age_s is not None:
+            age_s = round(age_s + self._late_s, 3)
+        if group is None:
+            known = store.raw[slot] is not None
+            return {"quality": "good" if known else "never seen", "age_s": None, "why": None if known else _NEVER}
+        if store.is_stale[slot]:
+            return {"quality": "stale", "age_s": age_s, "why": self._why_stale(group, age_s)}
+        if store.values[slot] is None:
+            ago = f" for {duration_text(age_s)}" if age_s else ""
+            return {"quality": "invalid", "age_s": age_s, "why": f"the GX has had no value for it{ago}"}
+        return {"quality": "good", "age_s": age_s, "why": None}
+
+    def _why_stale(self, group: Group, age_s: float | None) -> str:
+        if group.flags & SITE_OFFLINE:
+            return "the GX does not answer"
+        if group.flags & DEVICE_OFFLINE:
+            return "the device is gone from the GX"
+        if group.has_read:
+            age_s = self._step + self._late_s - group.at
+        since = f" for {duration_text(age_s)}" if age_s is not None and isfinite(age_s) else ""
+        return f"not read{since} (at most {duration_text(group.stale_after_s)})"
+
+    def _about_point(self, expr: Expr, place: Place) -> Node:
+        """age, absent, present."""
+        part = self._node(expr.parts[0], place)
+        if expr.op == "age":
+            value: Any = self._store.age(self._slot(expr.parts[0], place))
+        else:
+            value = (part.value is None) is (expr.op == "absent")
+        return self._made(expr, place, expr.op, value, (part,), "s" if expr.op == "age" else "")
+
+    # -- points that the engine computes ----------------------------------------------------------------------------
+
+    def _derived_point(self, expr: Expr, place: Place, state: DerivedState, value: Any, selector: Selector) -> Node:
+        rule = state.rule.derived
+        prefix = state.key[: -len(rule.name)] if rule.each else ""
+        if rule.each and selector is None and prefix != place.prefix:
+            selector = int(prefix.split("/")[1])
+        below = self._node(rule.formula.root, Place(rule.formula, rule.each, prefix, selector))
+        facts: dict[str, Any] = {}
+        if rule.window is None:
+            facts = {"name": state.key}
+        elif state.series is not None:
+            value, known_s = self._over_time(state, value)
+            facts = {"function": rule.window.function, "window_s": rule.window.span_s or None, "known_s": known_s}
+            facts["why"] = None if value is not None else _too_little(rule.window.span_s, known_s)
+        op = "record" if rule.window is None else "over_time"
+        return self._made(expr, place, op, value, (below,), rule.unit, facts)
+
+    def _over_time(self, state: DerivedState, value: Any) -> tuple[Any, float | None]:
+        """Return a function's value and how many seconds of its window are known.
+
+        While no limit is near the engine lets it rest; then what it would be now is computed on a copy.
+        """
+        series = state.series
+        if state.wake_at > self._step and series is not None:
+            series, values = deepcopy(series), self._store.values
+            value = series.step(self._step, values[state.source], values[WALL] + values[LOCAL])
+        return value, round(series.known_s(), 3) if isinstance(series, Ring) else None
+
+    # -- devices ----------------------------------------------------------------------------------------------------
+
+    def _over(self, expr: Expr, place: Place) -> Node:
+        function, group = expr.value
+        members = place.formula.members[group]
+        parts, is_blind = [], False
+        for row in self._store.member_list(members, None):
+            number = int(self._store.names[row[0]].split("/")[1])
+            part = self._node(expr.parts[0], place._replace(group=members, row=row, member=number))
+            is_blind = is_blind or (part.value is None and any(self._store.is_stale[slot] for slot in row))
+            parts.append(part._replace(facts={"device": {"class": members.kind, "instance": number}, **part.facts}))
+        parts.sort(key=lambda part: int(part.facts["device"]["instance"]))
+        value = _tried(over_devices, function, [part.value for part in parts if part.value is not None], is_blind)
+        unit = parts[0].unit if parts and function not in ("count", "count_true", "any", "all") else ""
+        facts = {"function": function.removesuffix("_true"), "class": members.kind}
+        return self._made(expr, place, "over_devices", value, tuple(parts), unit, facts)
+
+    def _device_name(self, expr: Expr, place: Place) -> Node:
+        """coalesce; the one that stands for `device.name` is told as such."""
+        parts = tuple(self._node(part, place) for part in expr.parts)
+        value = OPERATIONS["coalesce"](*(part.value for part in parts))
+        is_name = expr.parts[0].op == "filled"
+        return self._made(expr, place, "point" if is_name else "coalesce", value, () if is_name else parts)
+
+
+_NEVER = "the GX has never told it"
+_NOT_COMPUTED = {
+    "quality": "never seen",
+    "age_s": None,
+    "why": "it is not computed, as the device lacks points that it needs",
+}
+
+
+def _value(expr: Expr, values: list[Any]) -> Any:
+    if expr.op == "compare":
+        return _tried(compare, expr.value, values)
+    if expr.op == "in":
+        return _tried(contains, values[0], values[1:])
+    return _tried(OPERATIONS[expr.op], *values)
+
+
+def _tried(work: Callable[..., Any], *values: Any) -> Any:
+    """Return what `work` returns; UNKNOWN for values that no GX sends."""
+    try:
+        return work(*values)
+    except HOSTILE:
+        return None
+
+
+def _unit(op: str, parts: tuple[Node, ...]) -> str:
+    """Return the unit of a result: that of its parts when they agree and the operation keeps it."""
+    if op not in _SAME_UNIT:
+        return ""
+    units = {part.unit for part in parts if not is_constant(part) and part.type != TRUTH}
+    return units.pop() if len(units) == 1 else ""
+
+
+def is_constant(node: Node) -> bool:
+    """Tell whether a node is the same always: a literal, a param, or what is computed of such."""
+    if node.op in CONSTANTS:
+        return True
+    return bool(node.parts) and node.op not in ("over_devices", "over_time") and all(map(is_constant, node.parts))
+
+
+def _too_little(window_s: float, known_s: float | None) -> str:
+    if known_s is None or known_s >= window_s * COVERAGE:
+        return "it cannot be told of what is known"
+    span = duration_text(window_s)
+    return f"{duration_text(known_s)} of {span} are known, {COVERAGE * 100:.0f} % are needed"
+
+
+_READERS: dict[str, Callable[[TreeReader, Expr, Place], Node]] = {
+    "const": TreeReader._constant,
+    "now": TreeReader._clock,
+    "hour": TreeReader._clock,
+    "weekday": TreeReader._clock,
+    "month": TreeReader._clock,
+    "input": TreeReader._point,
+    "member": TreeReader._point,
+    "age": TreeReader._about_point,
+    "absent": TreeReader._about_point,
+    "present": TreeReader._about_point,
+    "over": TreeReader._over,
+    "coalesce": TreeReader._device_name,
+}
