@@ -20,11 +20,10 @@ from bridge.core.announce import Announcer
 from bridge.core.compile import HOSTILE, LOCAL, WALL, Bound, Code
 from bridge.core.derived import DerivedRule, DerivedState
 from bridge.core.formula import Input
-from bridge.core.groups import DeviceState, Group, has_inputs
+from bridge.core.groups import DeviceState, Group, has_inputs, site_inputs
 from bridge.core.maintenance import Maintenance
 from bridge.core.memory import dump_engine, dump_history, is_state, load_engine
 from bridge.core.rules import Program
-from bridge.core.semantics import finite
 from bridge.core.slots import Reader
 from bridge.core.store import Store
 from bridge.errors import RuleError
@@ -45,9 +44,8 @@ class Engine:
     def __init__(self, site: str, program: Program, maintenance: Sequence[Maintenance] = ()) -> None:
         self.site = site
         self.program = program
-        self._now = -inf
-        self._horizon = -inf
-        self.clocks: tuple[float, float, Mapping[str, float]] = (0.0, 0.0, {})
+        self._now = self._horizon = -inf
+        self._clocks: tuple[float, float, Mapping[str, float]] = (0.0, 0.0, {})
         self._has_maintenance = bool(maintenance)
         self._agenda = Agenda()
         self._waiting: dict[Device, list[Any]] = {}  # rules that a device does not have the points for, yet
@@ -63,10 +61,7 @@ class Engine:
         for rule in program.rules:
             for order in rule.inhibited_by:
                 self.announcer.inhibits.setdefault(order, []).append(rule.order)
-        formulas = [formula for rule in program.rules for formula in (*rule.formulas(), *rule.texts())]
-        for formula in (*formulas, *(one.derived.formula for one in program.derived)):
-            # Before there is any device: a value that came and never changes again must be known to a later one.
-            self._slots([one for one in formula.inputs if not one.each], "")
+        self._slots(site_inputs(program.rules, program.derived), "")
         self._found([one for one in program.derived if one.derived.each is None], None)
         self._found([rule for rule in program.rules if rule.each is None], None)
 
@@ -166,7 +161,7 @@ class Engine:
         for one in batch:
             source, slot, step = one.source, one.slot, one.step
             try:
-                value = finite(step(now, values[source] if source else finite(one.read()), local))
+                value = step(now, values[source] if source else one.read(), local)
             except HOSTILE:
                 value = None
             if value is not None and low[slot] < value < high[slot] and one.point is None:
@@ -306,9 +301,9 @@ class Engine:
             zones: of the other zones that maintenance windows name.
         """
         clocks = (seconds, utc_offset_s, zones)
-        if clocks == self.clocks:
+        if clocks == self._clocks:
             return
-        self.clocks = clocks
+        self._clocks = clocks
         self.store.values[WALL] = seconds
         self.store.values[LOCAL] = utc_offset_s
         self.announcer.zones = zones

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import inf
+from typing import Any
 
 from bridge.core.formula import Input, Members
 from bridge.core.slots import Reader
@@ -103,6 +104,16 @@ def has_inputs(state: DeviceState, inputs: Iterable[Input]) -> bool:
     if any(one.is_needed and one.name not in state.seen for one in own):
         return False
     return not own or any(one.name in state.seen for one in own)
+
+
+def site_inputs(rules: Iterable[Any], derived: Iterable[Any]) -> Iterator[Input]:
+    """Yield the points that rules read and that are not below their device.
+
+    They have places before there is any device, for what came then and never changes again.
+    """
+    formulas = [formula for rule in rules for formula in (*rule.formulas(), *rule.texts())]
+    for formula in (*formulas, *(one.derived.formula for one in derived)):
+        yield from (one for one in formula.inputs if not one.each)
 
 
 def belongs_to_site(group: str) -> bool:
