@@ -1,0 +1,173 @@
+"""Plays inputs through engines, on all cores: one process per input, and more where there are several variants.
+
+A variant is a program: the rules with other params, or with another recovery condition. All variants of a job share
+the reading and normalizing of their input; each has its own engine. Every input begins with engines that know nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import NamedTuple
+
+from bridge.assemble import Assembly
+from bridge.clock import SteadyClock
+from bridge.commands.arguments import compiled_for
+from bridge.commands.backtest_feeds import Feed, Input, feed_of
+from bridge.commands.backtest_watch import Tally, Watch
+from bridge.core.engine import Engine
+from bridge.core.rules import Program
+from bridge.errors import ConfigError
+from bridge.files.settings import Settings, Site
+from bridge.playback import clocks_before
+from bridge.site import SiteParts
+
+
+class Span(NamedTuple):
+    """What is counted (Unix seconds), and how soon after its end a firing is a flap."""
+
+    begin: float
+    end: float
+    flap_s: float
+
+
+class Job(NamedTuple):
+    """An input and the variants that it is played to."""
+
+    input: Input
+    variants: tuple[tuple[int, Program], ...]  # with their numbers
+    span: Span
+
+
+class Outcome(NamedTuple):
+    """What one variant did with one input."""
+
+    variant: int
+    input: Input
+    events: Counter[tuple[str, str]]
+    tallies: tuple[Tally, ...]
+    began_at: float  # inf: it held nothing of the span
+    ended_at: float
+    note: str
+    fault: str  # why it could not be read to its end; what came before is not counted
+
+
+class Lane:
+    """One engine and its books."""
+
+    def __init__(self, site: str, program: Program, parts: SiteParts, span: Span) -> None:
+        self._engine = Engine(site, program, parts.maintenance)
+        self._now = -math.inf
+        self.watch = Watch(self._engine, span.begin, span.flap_s)
+
+    def step(self, now: float, feed: Feed, samples: list, reads: list) -> None:  # type: ignore[type-arg]
+        """Let the clocks before `now` run out, each at its time, then take what came in."""
+        self.run_to(now)
+        self.watch.look(now, self._engine.step(now, samples, reads))
+        self.watch.presence(now, feed.is_online, feed.online)
+
+    def run_to(self, now: float) -> None:
+        if self._now > -math.inf:
+            for clock in clocks_before(now, self._now, self._engine.next_clock):
+                self.watch.look(clock, self._engine.step(clock, ()))
+        self._now = now
+
+
+def play(job: Job, parts: SiteParts) -> list[Outcome]:
+    """Play one input to all variants of a job; damage is told in the outcome."""
+    span = job.span
+    lanes: list[Lane] = []
+    began_at, now, note, fault = math.inf, -math.inf, "", ""
+    try:
+        with feed_of(job.input, parts) as (site, feed):
+            lanes = [Lane(site, program, parts, span) for _, program in job.variants]
+            while (due := feed.next_due()) < math.inf:
+                if due > span.end:
+                    now = span.end
+                    break
+                now = due
+                began_at = min(began_at, max(due, span.begin))
+                samples, reads = feed.read(due)
+                for lane in lanes:
+                    lane.step(due, feed, samples, reads)
+            note = feed.note()
+    except ConfigError as error:
+        fault = str(error)
+    if fault or began_at > now:
+        return [Outcome(number, job.input, Counter(), (), math.inf, now, note, fault) for number, _ in job.variants]
+    outcomes = []
+    for (number, _), lane in zip(job.variants, lanes):
+        lane.run_to(now)
+        tallies = tuple(lane.watch.tallies(now))
+        outcomes.append(Outcome(number, job.input, lane.watch.events, tallies, began_at, now, note, ""))
+    return outcomes
+
+
+def jobs_of(inputs: Sequence[Input], programs: Sequence[tuple[int, Program]], span: Span, cores: int) -> list[Job]:
+    """Return the work, in so many parts that all cores have something to do."""
+    parts = max(1, min(len(programs), -(-cores // max(1, len(inputs)))))
+    return [Job(one, tuple(programs[start::parts]), span) for one in inputs for start in range(parts)]
+
+
+def run_jobs(jobs: Sequence[Job], settings: Settings, site: Site, cores: int) -> Iterator[Outcome]:
+    """Yield all outcomes as they come in.
+
+    Raises:
+        ConfigError: a process ended, for want of memory perhaps.
+    """
+    workers = min(cores, len(jobs))
+    if workers <= 1:
+        parts = _parts(settings, site)
+        for job in jobs:
+            yield from play(job, parts)
+        return
+    # A fresh interpreter each: a fork of a process that has threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _begin, (settings, site)) as pool:
+        futures = [pool.submit(_work, job) for job in jobs]
+        try:
+            yield from _gathered(futures)
+        except BrokenProcessPool:
+            raise ConfigError("a process of the backtest was ended, perhaps for want of memory; try --jobs 1") from None
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+
+
+def _gathered(futures: Iterable[Future[list[Outcome]]]) -> Iterator[Outcome]:
+    for future in as_completed(futures):
+        yield from future.result()
+
+
+_PARTS: list[SiteParts] = []  # of this worker process
+
+
+def _begin(settings: Settings, site: Site) -> None:
+    """Prepare a worker: Ctrl-C ends it at once and without a word, its parent tells."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _PARTS.append(_parts(settings, site))
+
+
+def _work(job: Job) -> list[Outcome]:
+    return play(job, _PARTS[0])
+
+
+def _parts(settings: Settings, site: Site) -> SiteParts:
+    """Return the parts of the site without its rules: those come with the jobs."""
+    return Assembly(settings, compiled_for([site]), SteadyClock()).site(site)
+
+
+def cores_here() -> int:
+    """Return how many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not everywhere
+        return os.cpu_count() or 1
