@@ -78,6 +78,7 @@ class SiteRunner:
         self.cycle: Cycle | None = None
         self.state: SiteState | None = None
         self._incoming: Incoming | None = None
+        self._wall_offset_s = 0.0
         self.name = parts.name
         self.gx = parts.gx
         self._kept_name = kept_name
@@ -167,6 +168,7 @@ class SiteRunner:
         )
         now = self._clock.now()
         cycle.load(state.engine, state.devices, state.wall_offset_s, now)
+        self._set_clocks(cycle)  # before the first step: a maintenance window is open or not from the start
         self._sink.publish(state.undelivered())
         cycle.birth(now, state.old_alerts)
         self.state = state
@@ -183,10 +185,14 @@ class SiteRunner:
 
     def set_wall_offset(self, offset_s: float) -> None:
         """Say how far the wall clock is from the steady clock; the site's time zones follow it."""
+        self._wall_offset_s = offset_s
         if self.cycle is not None:
-            at = self._clock.now() + offset_s
-            zones = {window.zone: utc_offset_s(window.zone, at) for window in self._parts.maintenance if window.zone}
-            self.cycle.set_wall_offset(offset_s, utc_offset_s(self._parts.time_zone, at), zones)
+            self._set_clocks(self.cycle)
+
+    def _set_clocks(self, cycle: Cycle) -> None:
+        at = self._clock.now() + self._wall_offset_s
+        zones = {window.zone: utc_offset_s(window.zone, at) for window in self._parts.maintenance if window.zone}
+        cycle.set_wall_offset(self._wall_offset_s, utc_offset_s(self._parts.time_zone, at), zones)
 
     def tick(self, now: float) -> None:
         if self.cycle is not None:

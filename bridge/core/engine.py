@@ -24,6 +24,7 @@ from bridge.core.groups import DeviceState, Group, has_inputs, site_inputs
 from bridge.core.maintenance import Maintenance
 from bridge.core.memory import dump_engine, dump_history, is_state, load_engine
 from bridge.core.rules import Program
+from bridge.core.semantics import finite
 from bridge.core.slots import Reader
 from bridge.core.store import Store
 from bridge.errors import RuleError
@@ -45,7 +46,7 @@ class Engine:
         self.site = site
         self.program = program
         self._now = self._horizon = -inf
-        self._clocks: tuple[float, float, Mapping[str, float]] = (0.0, 0.0, {})
+        self.clocks: tuple[float, float, Mapping[str, float]] = (0.0, 0.0, {})
         self._has_maintenance = bool(maintenance)
         self._agenda = Agenda()
         self._waiting: dict[Device, list[Any]] = {}  # rules that a device does not have the points for, yet
@@ -161,7 +162,7 @@ class Engine:
         for one in batch:
             source, slot, step = one.source, one.slot, one.step
             try:
-                value = step(now, values[source] if source else one.read(), local)
+                value = finite(step(now, values[source] if source else finite(one.read()), local))
             except HOSTILE:
                 value = None
             if value is not None and low[slot] < value < high[slot] and one.point is None:
@@ -301,9 +302,9 @@ class Engine:
             zones: of the other zones that maintenance windows name.
         """
         clocks = (seconds, utc_offset_s, zones)
-        if clocks == self._clocks:
+        if clocks == self.clocks:
             return
-        self._clocks = clocks
+        self.clocks = clocks
         self.store.values[WALL] = seconds
         self.store.values[LOCAL] = utc_offset_s
         self.announcer.zones = zones
