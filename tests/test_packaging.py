@@ -50,14 +50,14 @@ def test_the_wheel_holds_everything_that_is_read_at_run_time(wheel: Path) -> Non
         for path in (ROOT / "bridge").glob(pattern)
         if "__pycache__" not in path.parts
     }
-    wanted |= {f"bridge/rules/{path.relative_to(ROOT / 'rules')}" for path in (ROOT / "rules").glob("*.yaml")}
+    wanted |= {f"bridge/rules/{path.relative_to(ROOT / 'rules')}" for path in (ROOT / "rules").rglob("*.yaml")}
     wanted |= {f"bridge/schemas/{path.name}" for path in (ROOT / "schemas").glob("*.json")}
     assert wanted - names == set()
     assert not any(name.startswith("tests/") for name in names)
 
 
 def test_the_installed_program_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
-    """`check` finds catalogue, rules and schemas beside the installed package."""
+    """`check` and `rules test` find catalogue, rules, their tests and schemas beside the installed package."""
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
     subprocess.run(install, check=True, timeout=120, capture_output=True)
@@ -65,6 +65,9 @@ def test_the_installed_program_works_outside_the_checkout(wheel: Path, tmp_path:
     command = [sys.executable, "-m", "bridge", "check"]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-m", "bridge", "rules", "test"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
     where = subprocess.run(
         [sys.executable, "-c", "import bridge; print(bridge.__file__)"],
         cwd=tmp_path,

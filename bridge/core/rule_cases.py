@@ -1,12 +1,13 @@
 """Which cases a pack's tests must hold, and which are missing: an alert nobody tried is no alert.
 
 Every alert fires, stays silent just below its limit, clears, and lives through a gap of UNKNOWN. The last only where
-its condition can be unknown at all once it was known: one that asks `absent(x)` or `age(x)` never is. Every record
-has at least one value that is expected of it.
+its condition can be unknown at all once it was known: one that asks `absent(x)`, `age(x)` or whether a device is
+online never is. Every record has at least one value that is expected of it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from bridge.core.rule_test import Case, RuleTest
 from bridge.core.rules import Program
 
 _ALWAYS_KNOWN = ("const", "absent", "present", "age", "now", "hour", "weekday", "month")
+_PRESENCE = re.compile(r"(site/|\w+/[0-9]+/)?(online|stale)")  # what the engine itself knows
 
 
 class Lack(NamedTuple):
@@ -99,6 +101,8 @@ def _can_be_unknown(formula: Formula, each: str | None, derived: dict[_Key, Deri
             return all(map(can, node.parts))
         if node.op == "input":
             one = formula.inputs[node.value]
+            if _PRESENCE.fullmatch(one.name):
+                return False
             inner = derived.get((each if one.each else None, one.name))
             return inner is None or _can_be_unknown(inner.derived.formula, each, derived)
         return node.op == "over" or any(map(can, node.parts))

@@ -163,7 +163,9 @@ def span(seconds: float) -> str:
 
 def _flow(fields: Mapping[str, Any]) -> str:
     """Return fields as one writes them in a test file."""
-    shown = {key: span(value) if key == "at" and value is not None else _written(value) for key, value in fields.items()}
+    shown = {
+        key: span(value) if key == "at" and value is not None else _written(value) for key, value in fields.items()
+    }
     if fields["at"] is None:
         del shown["at"]
     return "{" + ", ".join(f"{key}: {value}" for key, value in shown.items()) + "}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from bridge.core.alerts import Rule
 from bridge.core.nearest import nearest
 from bridge.core.parser import duration_s
 from bridge.core.points import TRUTH, Known, PointIndex, Type, type_of
-from bridge.core.rule_test import Case, Lane, RuleTest, Want, WantPoint, live_point
+from bridge.core.rule_test import Case, Lane, RuleTest, Want, WantPoint, is_presence, live_point
 from bridge.core.series import MAX_INTERVALS, Cell, read_cells, read_value
 from bridge.errors import ConfigError, RuleError
 from bridge.files import schema
@@ -18,6 +18,7 @@ from bridge.files.yaml_text import Document, Path_
 from bridge.model import Device, Point, PointSpec, Value
 
 _ONLINE = Known("online", "", TRUTH)
+_COMPUTED = "this is computed; give the points that it comes from. What a record says is expected in expect_points"
 
 
 class Names(NamedTuple):
@@ -51,7 +52,7 @@ class RuleTestBuilder:
         if not interval_s:
             self._fault(("interval",), "the interval must be longer than nothing")
             interval_s = 1.0
-        lanes = tuple(self._lanes(start))
+        lanes = _read_together(list(self._lanes(start)))
         longest = max((sum(cell.times for cell in lane.cells) for lane in lanes), default=1)
         lasts_s = max(longest * interval_s, duration_s(str(data.get("lasts", ""))) or 0.0)
         if lasts_s / interval_s > MAX_INTERVALS:
@@ -119,8 +120,8 @@ class RuleTestBuilder:
                     cells += read_cells(_text(item), type_, start)
                 except RuleError as error:
                     self._fault((*path, index) if isinstance(written, list) else path, error.message)
-            if not all(cell.is_read for cell in cells):  # then it is read by itself, and goes stale by itself
-                point = point._replace(group=f"{point.group}@{point.name}")
+            if is_presence(point) and not all(cell.is_read and cell.value is not None for cell in cells):
+                self._fault(path, "whether it is there is always known; write true or false", is_key=True)
             yield Lane(point, tuple(cells))
 
     def _point(self, name: str) -> tuple[Point, Type]:
@@ -133,7 +134,7 @@ class RuleTestBuilder:
         topic = name.replace(".", "/")
         if not selector:
             known = self._names.points.site(topic)
-            if known is None:
+            if known is None or topic == "site/stale":
                 raise RuleError(self._no_site_point(topic))
             group = "site" if topic == "site/online" else topic.partition("/")[0]
             return live_point(topic, None, topic if group == "input" else group), known.type
@@ -148,8 +149,8 @@ class RuleTestBuilder:
             near = nearest(device.kind, points.class_names())
             advice = f'; did you mean "{near}"?' if near else ""
             raise RuleError(f'there is no class of devices "{device.kind}"{advice}')
-        if (device.kind, name) in self._names.records:
-            raise RuleError("a record is computed; give the points that it reads, and expect it in expect_points")
+        if (device.kind, name) in self._names.records or name == "stale":
+            raise RuleError(_COMPUTED)
         known = _ONLINE if name == "online" else points.of_class(device.kind, name)
         if known is None:
             advice = points.like_class(device.kind, name)
@@ -159,8 +160,8 @@ class RuleTestBuilder:
 
     def _no_site_point(self, topic: str) -> str:
         head, _, rest = topic.partition("/")
-        if (None, topic) in self._names.records:
-            return "a record is computed; give the points that it reads, and expect it in expect_points"
+        if (None, topic) in self._names.records or topic == "site/stale":
+            return _COMPUTED
         if head == "input":
             return f'there is no input "{rest}"; name it under inputs, with its type'
         points = self._names.points
@@ -208,6 +209,19 @@ class RuleTestBuilder:
         if at_s > lasts_s:
             self._fault(path, f"the test is over by then: it lasts {lasts_s:g}s; prolong it with `lasts`")
         return at_s
+
+
+def _read_together(lanes: Sequence[Lane]) -> tuple[Lane, ...]:
+    """Return the lanes with their groups: a device is read at once, or path by path when a test leaves one unread."""
+    by_path = {lane.point.group for lane in lanes if not all(cell.is_read for cell in lane.cells)}
+    return tuple(
+        (
+            lane._replace(point=lane.point._replace(group=f"{lane.point.group}@{lane.point.name}"))
+            if lane.point.group in by_path
+            else lane
+        )
+        for lane in lanes
+    )
 
 
 def _dotted(each: str | None, name: str) -> str:
