@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import json
+import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from bridge.clock import SteadyClock
 from bridge.core.catalogue import Catalogue
 from bridge.core.normalize import Intervals, Normalizer
+from bridge.core.profile import profile_of
 from bridge.core.rules import Pack, Program, compile_packs
 from bridge.core.topics import BridgeTopics, Format
 from bridge.errors import ConfigErrors
@@ -36,7 +39,11 @@ def poll_intervals(site: Site, points_s: Mapping[str, float]) -> Intervals:
 
 
 class Assembly:
-    """Builds the parts of all sites and shares what is equal: a hundred sites need one catalogue and one program."""
+    """Builds the parts of all sites and shares what is equal: a hundred sites need one catalogue and one program.
+
+    It lives as long as the sites: when a GX tells other facts of its site, the program is made anew. What it needs for
+    that are the packed documents, which the catalogue keeps anyway.
+    """
 
     def __init__(self, settings: Settings, compiled: Compiled, clock: SteadyClock) -> None:
         self._settings = settings
@@ -44,25 +51,39 @@ class Assembly:
         self._clock = clock
         self._catalogues: dict[tuple[str, ...], Catalogue] = {}
         self._programs: dict[str, Program] = {}
+        self._used: dict[str, str] = {}  # GX -> key of its program
+        self._lock = threading.Lock()  # sites make their programs anew in their own threads
 
     def catalogue(self, site: Site) -> Catalogue:
         if site.extra not in self._catalogues:
             self._catalogues[site.extra] = Catalogue(self._compiled.documents_of(site))
         return self._catalogues[site.extra]
 
-    def program(self, site: Site) -> Program:
+    def program(self, site: Site, told: Mapping[str, Any] | None = None) -> Program:
         """Return the rules of a site.
+
+        Args:
+            site: whose.
+            told: what its GX told of its profile before.
 
         Raises:
             ConfigErrors: all mistakes of all its packs.
         """
-        key = repr((site.rules, site.profile, site.extra, site.inputs))
-        if key not in self._programs:
-            packs = [Pack(pack.file, pack.data, pack.marks) for pack in self._compiled.packs_of(site)]
-            rules, inputs = site.rules, [one.known for one in site.inputs]
-            program = compile_packs(packs, self.catalogue(site), rules.params, site.profile, rules.disable, inputs)
-            self._programs[key] = program
-        return self._programs[key]
+        told = told or {}
+        with self._lock:
+            facts = profile_of(site.profile, told)
+            key = repr((site.rules, sorted(facts.items()), sorted(site.profile), site.extra, site.inputs))
+            if key not in self._programs:
+                self._programs[key] = self._compile(site, told)
+            self._used[site.gx] = key
+            used = set(self._used.values())
+            self._programs = {one: program for one, program in self._programs.items() if one in used}
+            return self._programs[key]
+
+    def _compile(self, site: Site, told: Mapping[str, Any]) -> Program:
+        packs = [Pack(pack.file, pack.data, pack.marks) for pack in self._compiled.packs_of(site)]
+        rules, inputs = site.rules, [one.known for one in site.inputs]
+        return compile_packs(packs, self.catalogue(site), rules.params, site.profile, rules.disable, inputs, told)
 
     def site(self, site: Site) -> SiteParts:
         """Return what a site is made of.
@@ -88,6 +109,7 @@ class Assembly:
             inputs=site.inputs,
             maintenance=site.maintenance,
             time_zone=site.time_zone,
+            reprogram=lambda told: self.program(site, told),
         )
 
 

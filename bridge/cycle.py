@@ -23,6 +23,7 @@ from bridge.core.normalize import Batch, Normalizer
 from bridge.core.silencing import quiet_documents
 from bridge.core.summary import Summary
 from bridge.core.topics import SiteTopics, StateTopics
+from bridge.facts import Facts
 from bridge.model import Alert, Device, Event, Kind, Message, Point, PointSpec, Read, Sample, Tier
 from bridge.sinks.base import Sink
 from bridge.sources.base import Source
@@ -65,10 +66,12 @@ class Cycle:
         sink: Sink,
         forget_after_s: float | None = None,
         memory: Memory | None = None,
+        facts: Facts | None = None,
     ) -> None:
         self.source = source
         self.normalizer = normalizer
         self.engine = engine
+        self._facts = facts
         self._state_topics = state_topics
         self._topics = site_topics
         self._summary = summary
@@ -159,7 +162,8 @@ class Cycle:
     def _publish(
         self, now: float, samples: list[Sample], reads: list[Read], documents: list[Message], events: list[Event]
     ) -> None:
-        samples += self.engine.take_records()
+        records = self.engine.take_records()
+        samples += records
         documents += self._alert_documents(now)
         told = self._events(now, events)
         if reads:  # derived points were looked at again too, and are refreshed like those that they come from
@@ -171,6 +175,9 @@ class Cycle:
         messages = [*told, *self._fresh(documents), *states]
         if messages:
             self._sink.publish(messages)
+        if self._facts is not None:
+            self._facts.take(records, now)
+            self.engine = self._facts.renewed(self.engine, now) or self.engine
 
     def _events(self, now: float, events: list[Event]) -> list[Message]:
         """Return the messages of what the rules have to say, after it was written down."""
@@ -298,7 +305,12 @@ class Cycle:
     def _dump(self) -> dict[str, Any]:
         """Return what must survive a restart, as JSON-able data."""
         devices = [list(device) for device in sorted(self.normalizer.devices.online)]
-        return {"engine": self.engine.dump(has_history=False), "devices": devices, "wall_offset_s": self._wall_offset_s}
+        return {
+            "engine": self.engine.dump(has_history=False),
+            "devices": devices,
+            "profile": dict(self._facts.told) if self._facts else {},
+            "wall_offset_s": self._wall_offset_s,
+        }
 
     def load(self, engine: Mapping[str, Any], devices: Iterable[Any], wall_offset_s: float, now: float) -> None:
         """Take over what was saved before the restart; `wall_offset_s` is how far that clock was from the truth."""

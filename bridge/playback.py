@@ -14,6 +14,7 @@ from bridge.core.normalize import Normalizer
 from bridge.core.summary import Summary
 from bridge.core.topics import SiteTopics, StateTopics
 from bridge.cycle import Cycle
+from bridge.facts import Facts
 from bridge.sinks.base import Sink
 from bridge.site import SiteParts
 from bridge.sources.base import Source
@@ -31,18 +32,24 @@ class Playback:
 
     def __init__(self, parts: SiteParts, name: str, source: Source, sink: Sink) -> None:
         self._source = source
-        self.engine = Engine(name, parts.program, parts.maintenance)
+        facts = Facts(parts.program, parts.reprogram, parts.maintenance)
         self.normalizer = Normalizer(parts.catalogue, parts.intervals, parts.publish_raw)
         self._cycle = Cycle(
             source=source,
             normalizer=self.normalizer,
-            engine=self.engine,
+            engine=facts.engine(name),
             state_topics=StateTopics(parts.base_topic, name, parts.format),
             site_topics=SiteTopics(parts.base_topic, name),
             summary=Summary(name),
             sink=sink,
+            facts=facts,
         )
         self.began_at = self.now = source.next_due()  # inf: the recording is empty
+
+    @property
+    def engine(self) -> Engine:
+        """The engine as it is now: another one when the rules were made anew."""
+        return self._cycle.engine
 
     def run(self, until: float = math.inf) -> None:
         """Take every line up to `until` at its time, and every clock of the engine that runs out before it."""

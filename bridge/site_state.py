@@ -45,6 +45,7 @@ class SiteState:
             self.engine["history"] = (history.load() or {}).get("history", {})
         self.wall_offset_s = float(document.get("wall_offset_s", 0.0))
         self.devices: list[Any] = document.get("devices", [])
+        self.profile: dict[str, Any] = document.get("profile", {})
         self.old_alerts: dict[str, str] = document.get("alerts", {})
         for row in document.get("outbox", []):
             message = Message.from_row(row)

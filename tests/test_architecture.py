@@ -21,7 +21,7 @@ ALLOWED = {
     "files": {"base", "core", "files"},
     "sources": {"base", "sources"},
     "sinks": {"base", "sinks"},
-    "cycle": {"base", "core", "ports"},
+    "cycle": {"base", "core", "ports", "cycle"},
     "ports": {"base"},
     "top": {"base", "core", "files", "sources", "sinks", "ports", "cycle", "top"},
     "simulator": {"base", "files", "simulator"},
@@ -96,7 +96,7 @@ def layer_of(module: str) -> str:
         return "ports"
     if module in ("bridge.cli", "bridge.__main__"):
         return "cli"
-    if module == "bridge.cycle":
+    if module in ("bridge.cycle", "bridge.facts"):
         return "cycle"
     parts = module.split(".")
     return parts[1] if len(parts) > 2 or (PACKAGE / parts[1]).is_dir() else "top"

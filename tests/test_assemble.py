@@ -50,3 +50,18 @@ def test_parts_hold_what_the_settings_say(assembly: tuple[Assembly, list[object]
     assert a.program is b.program
     assert [(one.name, one.unit) for one in a.program.rules[0].points] == [("input/price", "")]
     assert [(one.name, one.unit) for one in c.program.rules[0].points] == [("input/price", "EUR")]
+
+
+def test_a_program_made_with_what_the_gx_told(assembly: tuple[Assembly, list[object]]) -> None:
+    """Equal facts give one program, what the config says stays, and what no site uses any more is dropped."""
+    builder, sites = assembly
+    a, b, _ = [builder.site(site) for site in sites]  # type: ignore[arg-type]
+    assert a.program.profile["nominal_voltage"] == 48
+    told = {"nominal_voltage": 24, "chemistry": 7}
+    assert a.reprogram and b.reprogram
+    anew = a.reprogram(told)
+    assert anew.profile == {**a.program.profile, "nominal_voltage": 24}
+    assert [rule.name for rule in anew.rules] == ["dear"]
+    assert b.reprogram(told) is anew
+    assert a.reprogram({}) is not a.program
+    assert b.reprogram(told) is anew

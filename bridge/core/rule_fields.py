@@ -17,7 +17,7 @@ Path = tuple[str | int, ...]
 Mark = tuple[int, int]
 T = TypeVar("T")
 
-PACK_KEYS = ("pack", "description", "params", "rules")
+PACK_KEYS = ("pack", "description", "needs", "params", "rules")
 RECORD_KEYS = ("record", "each", "expr", "unit", "precision")
 ALERT_KEYS = (
     *("alert", "each", "expr", "for", "clear", "keep_firing_for", "severity", "on_unknown", "labels", "inhibited_by"),

@@ -6,7 +6,10 @@ functions, params and alerts, types that do not fit, cycles, names used twice, t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from bridge.core.alerts import Rule
@@ -16,6 +19,7 @@ from bridge.core.formula import Derived, Formula, Input, Scope, walk
 from bridge.core.nearest import nearest
 from bridge.core.parser import duration_s
 from bridge.core.points import ANY, Known, PointIndex
+from bridge.core.profile import PROFILE, profile_of, records
 from bridge.core.rule_build import Written, build_alert, build_record, mentioned
 from bridge.core.rule_fields import ALERT_KEYS, PACK_KEYS, RECORD_KEYS, Faults, Fields, Pack
 from bridge.core.spans import every_s
@@ -23,16 +27,7 @@ from bridge.errors import ConfigError, ConfigErrors
 
 __all__ = ["PROFILE", "Pack", "Program", "compile_packs"]
 
-PROFILE: Mapping[str, Any] = {
-    "nominal_voltage": 48,
-    "grid_voltage": 230,
-    "grid_frequency": 50,
-    "chemistry": "lfp",
-    "cells": 16,
-    "inverter_rating": None,
-}
-"""What a rule may ask of a site under `profile.`; the config overrides it, null is UNKNOWN."""
-
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 CLOCK_EVERY_S = {"now": 10.0, "age": 10.0, "hour": 60.0, "weekday": 60.0, "month": 60.0}
 """How often a formula that asks for the time is computed although nothing changed."""
 
@@ -44,6 +39,7 @@ class Program(NamedTuple):
     derived: tuple[DerivedRule, ...]  # in the order in which they can be computed
     wanted: Mapping[str, frozenset[str]]  # class (`*`: any) -> names of the points that are read of its devices
     params: Mapping[str, Mapping[str, Any]]  # pack -> its params as they hold here
+    profile: Mapping[str, Any]  # the facts of the site as they hold here
 
 
 def compile_packs(
@@ -53,6 +49,7 @@ def compile_packs(
     profile: Mapping[str, Any] | None = None,
     disabled: Collection[str] = (),
     inputs: Sequence[Known] = (),
+    told: Mapping[str, Any] | None = None,
 ) -> Program:
     """Return the program of all packs.
 
@@ -60,18 +57,23 @@ def compile_packs(
         packs: the files, in the order in which their rules are told.
         catalogue: which points there are.
         overrides: pack -> param -> value, from the site's config.
-        profile: what is known of the site, over `PROFILE`.
+        profile: what the config says of the site, over `told` and `PROFILE`.
         disabled: names of alerts that are to be left out.
         inputs: external points, named `input/price`.
+        told: what the GX told of the profile before; what it tells now is computed too. None: it is not asked.
 
     Raises:
         ConfigErrors: with every mistake that was found.
     """
-    compiler = _Compiler(catalogue, {**PROFILE, **(profile or {})}, overrides or {})
+    fixed = profile or {}
+    compiler = _Compiler(catalogue, profile_of(fixed, told or {}), overrides or {})
     for known in inputs:
         compiler.points.add_site(known)
+    if told is not None:
+        compiler.read_profile(records(fixed))
     for pack in packs:
         compiler.read(pack)
+    compiler.check_needs()
     compiler.check_overrides()
     compiler.check_disabled(disabled)
     compiler.resolve()
@@ -90,6 +92,7 @@ class _Compiler:
         self._overrides = overrides
         self._params: dict[str, dict[str, Any]] = {}
         self._packs: dict[str, str] = {}
+        self._needs: list[tuple[Fields, str]] = []
         self._records: dict[str, Written] = {}
         self._alerts: dict[str, Written] = {}
         self._rules: list[Rule] = []
@@ -108,6 +111,7 @@ class _Compiler:
         if name in self._packs:
             fields.fault("pack", f'the pack "{name}" stands in {self._packs[name]} too; rename one')
         self._packs.setdefault(name, pack.file)
+        self._needs += [(fields, needed) for needed in fields.names("needs")]
         self._params[name] = self._read_params(fields, name)
         rules = pack.data.get("rules") or []
         if not isinstance(rules, list):
@@ -115,6 +119,12 @@ class _Compiler:
             return
         for index, rule in enumerate(rules):
             self._read_rule(pack, name, ("rules", index), rule)
+
+    def read_profile(self, rules: Sequence[Mapping[str, Any]]) -> None:
+        """Take in the records of what the GX tells of the profile."""
+        pack = Pack("the bridge itself", {"rules": rules})
+        for index, rule in enumerate(rules):
+            self._read_rule(pack, "", ("rules", index), rule)
 
     def _read_params(self, fields: Fields, pack: str) -> dict[str, Any]:
         written = fields.data.get("params") or {}
@@ -139,6 +149,12 @@ class _Compiler:
                 continue
             params[name] = given
         return params
+
+    def check_needs(self) -> None:
+        """Note packs whose alerts or records another pack names, and that are not there."""
+        for fields, needed in self._needs:
+            if needed not in self._packs:
+                fields.fault("needs", f'the pack "{needed}", which this one needs, is missing; add it to rules.packs')
 
     def check_overrides(self) -> None:
         """Note params of packs that do not exist."""
@@ -207,7 +223,7 @@ class _Compiler:
         self._check_inhibition(orders)
 
     def _scope(self, written: Written) -> Scope:
-        return Scope(self.points, written.each, self._params[written.pack], self._profile, self._add)
+        return Scope(self.points, written.each, self._params.get(written.pack, {}), self._profile, self._add)
 
     def _register(self, written: Written, known: Known) -> None:
         """Make a record's name known; what the catalogue calls so already cannot be a record."""
@@ -305,7 +321,7 @@ class _Compiler:
         for one in derived:
             _want(wanted, one.derived.each, [one.derived.formula])
         names = {kind: frozenset(found) for kind, found in wanted.items()}
-        return Program(rules, derived, names, self._params)
+        return Program(rules, derived, names, self._params, self._profile)
 
 
 def _want(wanted: dict[str, set[str]], each: str | None, formulas: Iterable[Formula]) -> None:
@@ -335,8 +351,13 @@ def _shortest(*seconds: float) -> float:
 
 
 def _param(value: Any) -> Any:
-    """Return a param's value; a text that is a duration is a number of seconds."""
-    seconds = duration_s(value) if isinstance(value, str) else None
+    """Return a param's value; a duration is a number of seconds, a date such as 2021-05-01 the Unix time it begins."""
+    if not isinstance(value, str):
+        return value
+    seconds = duration_s(value)
+    if seconds is None and _DATE.fullmatch(value):
+        with suppress(ValueError):  # the 31st of February stays a text, which no date can be compared with
+            return datetime.fromisoformat(value).replace(tzinfo=UTC).timestamp()
     return value if seconds is None else seconds
 
 

@@ -248,7 +248,7 @@ class SiteTopics:
 
     def __init__(self, base: str, site: str) -> None:
         self._prefix = f"{base}/{site}/"
-        self._site = site
+        self.site = site
 
     def status(self, is_online: bool, now: float) -> Message:
         return _status(self._prefix + "status", is_online, now)
@@ -268,13 +268,13 @@ class SiteTopics:
 
     def alert_event(self, event: Event, now: float) -> Message:
         """Return the event's message: never retained, QoS 1, document of `alert.schema.json`."""
-        user = (("alert", event.alert), ("severity", event.severity), ("event", event.event), ("site", self._site))
-        payload = dumps(event_document(self._site, event))
+        user = (("alert", event.alert), ("severity", event.severity), ("event", event.event), ("site", self.site))
+        payload = dumps(event_document(self.site, event))
         return Message(self._prefix + "alerts", payload, 1, False, Meta(JSON, 0, user), now)
 
     def alert_state(self, alert: Alert, now: float) -> Message:
         where = f"/{alert.device.path}" if alert.device else ""
-        return _document(f"{self._prefix}alerts/{alert.alert}{where}", alert_document(self._site, alert), now)
+        return _document(f"{self._prefix}alerts/{alert.alert}{where}", alert_document(self.site, alert), now)
 
     def active_alerts(
         self,
@@ -293,7 +293,7 @@ class SiteTopics:
                 counts[alert.severity] += 1
         document = {
             "counts": counts,
-            "alerts": [alert_document(self._site, alert) for alert in alerts],
+            "alerts": [alert_document(self.site, alert) for alert in alerts],
             "silences": list(silences),
             "maintenance": list(maintenance),
         }

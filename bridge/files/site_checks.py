@@ -106,8 +106,9 @@ class _SiteChecks:
                 yield from self._unknown("alert", name, alerts, path, is_key=False)
         disabled = set(alerts).intersection(self._choice.disable)
         inputs = [InputSpec(*one).known for one in self._choice.inputs]
+        params, profile = self._choice.params, self._choice.profile
         try:
-            compile_packs(self._packs, self._catalogue, self._choice.params, self._choice.profile, disabled, inputs)
+            compile_packs(self._packs, self._catalogue, params, profile, disabled, inputs, told={})
         except ConfigErrors as found:
             yield from map(self._placed, found.errors)
 

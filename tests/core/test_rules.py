@@ -111,6 +111,23 @@ def test_two_packs_of_one_name_are_refused() -> None:
     assert "the pack" in faults(pack([], name="a"), Pack("b.yaml", {"pack": "a", "rules": []}))[0]
 
 
+def test_a_pack_that_needs_another_says_so() -> None:
+    """The mistake names what is missing and where to add it; together the two compile."""
+    first = pack([alert("low", "battery.soc < 20")], name="first")
+    second = pack([alert("lower", "battery.soc < 10", inhibited_by=["low"])], name="second")
+    second = second._replace(data={**second.data, "needs": ["first"]})
+    assert any('the pack "first", which this one needs, is missing' in text for text in faults(second))
+    assert len(compile_packs([first, second], catalogue()).rules) == 2
+
+
+def test_a_date_is_a_moment() -> None:
+    """A param written as a date can be compared with the time; no date is UNKNOWN."""
+    rule = alert("old", "now() - params.installed_on > 365d")
+    made = engine(rule, params={"installed_on": "2021-05-01"})
+    assert [event.event for event in made.step(1_619_827_200.0 + 366 * 86400, [])] == ["firing"]
+    assert engine(rule, params={"installed_on": None}).step(4e9, []) == []
+
+
 @pytest.mark.parametrize(
     ("overrides", "part"),
     [
