@@ -8,26 +8,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from io import BufferedReader
 from typing import Any
 
-from bridge.assemble import Assembly
-from bridge.clock import SteadyClock
-from bridge.commands.arguments import compiled_for, settings_of
-from bridge.commands.rule_choice import add_rule_choice, site_with_rules
+from bridge.commands.played import Played, SilentSink, open_recording
+from bridge.commands.rule_choice import add_rule_choice
 from bridge.commands.table import printable
 from bridge.core.values import iso_time
-from bridge.errors import ConfigError
 from bridge.model import Message
 from bridge.playback import Playback
-from bridge.sinks.base import Request
-from bridge.site import SiteParts
-from bridge.sources.recording import RecordingSource
 
 EPILOG = """\
 examples:
@@ -37,8 +28,6 @@ examples:
 
 Times are those of the recording (UTC). Nothing is published, no state is kept. `record` makes recordings.
 """
-
-_NAMELESS = "recording"  # the site of a recording whose GX told no serial
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,17 +48,10 @@ def run(args: argparse.Namespace) -> int:
         ConfigErrors: all mistakes of the rules.
         ConfigError: the file is no recording, or is damaged.
     """
-    settings = settings_of(args)
-    site = site_with_rules(settings, args)
-    parts = Assembly(settings, compiled_for([site]), SteadyClock()).site(site)
-    with _opened(args.file) as stream:
-        source = RecordingSource(stream, args.file)
-        name = parts.name or (source.identify(0.0) or _NAMELESS).lower()
-        sink = _Sink(f"{parts.base_topic}/{name}/", args.points, None if args.json else print)
-        replay = _Replay(parts, name, source, sink)
+    with open_recording(args, args.file) as played:
+        prefix = f"{played.parts.base_topic}/{played.name}/"
+        replay = _Replay(played, _Sink(prefix, args.points, None if args.json else print))
         replay.run()
-    if source.note:
-        print(f"victron-bridge: {args.file}: {source.note}", file=sys.stderr)
     if args.json:
         print(json.dumps(replay.document(), ensure_ascii=False, indent=2))
     else:
@@ -77,26 +59,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-@contextmanager
-def _opened(name: str) -> Iterator[BufferedReader]:
-    if name == "-":
-        yield sys.stdin.buffer  # type: ignore[misc]
-        return
-    try:
-        stream = open(name, "rb")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise ConfigError(f"the file cannot be read: {(error.strerror or str(error)).lower()}", name) from None
-    with stream:
-        yield stream
-
-
 class _Replay(Playback):
     """A recording played to a person."""
 
-    def __init__(self, parts: SiteParts, name: str, source: RecordingSource, sink: _Sink) -> None:
-        super().__init__(parts, name, source, sink)
-        self._name = name
-        self._recording = source
+    def __init__(self, played: Played, sink: _Sink) -> None:
+        super().__init__(played.parts, played.name, played.source, sink)
+        self._name = played.name
+        self._recording = played.source
         self._picked = sink
 
     def summary(self) -> str:
@@ -137,14 +106,14 @@ def _span(seconds: float) -> str:
     return f"{hours} h {minutes:02} min {seconds:02.0f} s" if hours else f"{minutes} min {seconds:02.0f} s"
 
 
-class _Sink:
+class _Sink(SilentSink):
     """Picks events, and the points that somebody wants to see, out of what `run` would have published."""
 
     def __init__(self, prefix: str, wanted: Sequence[str], show: Callable[[str], None] | None) -> None:
+        super().__init__()
         self.events: list[dict[str, Any]] = []
         self.points: list[dict[str, Any]] = []
         self.counts: Counter[str] = Counter()
-        self.wall_offset_s = 0.0  # a recording holds wall times
         self._prefix = prefix
         self._patterns = [name.replace(".", "/") for name in wanted]
         self._show = show
@@ -179,20 +148,6 @@ class _Sink:
             self.points.append({"at": iso_time(message.at), "point": name, "payload": message.payload})
         else:
             self._show(f"{_moment(iso_time(message.at))}  {name} {printable(message.payload, 100)}")
-
-    # The rest of the Sink protocol: there is nobody to hear from and nothing to wait for.
-
-    def subscribe(self, topic: str, handler: Callable[[Request], None]) -> None:
-        """Hear nothing."""
-
-    def start(self) -> None:
-        """Connect to nothing."""
-
-    def stop(self, timeout_s: float) -> list[Message]:
-        return []
-
-    def health(self) -> Mapping[str, Any]:
-        return {}
 
 
 def _moment(iso: str) -> str:
