@@ -6,6 +6,7 @@ import argparse
 import importlib
 
 WORKS = {
+    "list": "list all rules with the state of their inputs",
     "check": "find all mistakes in rule packs",
     "test": "run rule tests: values over time, and the events that they must give",
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from bridge.commands.table import printable
 from bridge.core.rule_cases import Lack, lacking
 from bridge.core.rule_diff import Line, judge
 from bridge.core.rule_test import RuleTest, play
+from bridge.errors import ConfigError
 from bridge.files.rule_tests import RuleTests, files_of, read_tests
 
 EPILOG = """\
@@ -56,9 +56,12 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigErrors: all mistakes of the test files, or of the packs.
+        ConfigError: no test is chosen.
     """
     began = time.monotonic()
     found = [_run_file(tests, args.wanted) for tests in read_tests(files_of(args.files))]
+    if args.wanted and not any(one.results for one in found):
+        raise ConfigError(f'no test holds "{args.wanted}"', key="-k")
     failed = sum(1 for one in found for result in one.results if result.lines)
     lacks = sum(len(one.lacks) for one in found)
     if args.json:
@@ -67,9 +70,6 @@ def run(args: argparse.Namespace) -> int:
         for line in _lines(found, args.verbose):
             print(line)
         print(_summary(found, failed, lacks, time.monotonic() - began))
-    if args.wanted and not any(one.results for one in found):
-        print(f'victron-bridge: no test holds "{args.wanted}"', file=sys.stderr)
-        return 1
     return 1 if failed or lacks else 0
 
 

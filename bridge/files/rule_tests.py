@@ -16,7 +16,7 @@ from bridge.core.nearest import nearest
 from bridge.core.points import NUMBER, TEXT, TRUTH, Known, PointIndex
 from bridge.core.rule_cases import Record, records_of
 from bridge.core.rule_test import RuleTest
-from bridge.core.rules import PROFILE, Pack, Program, compile_packs
+from bridge.core.rules import Pack, Program, compile_packs
 from bridge.errors import ConfigError, ConfigErrors
 from bridge.files import paths, schema, yaml_text
 from bridge.files.gather import gather
@@ -162,7 +162,7 @@ class _Reader:
         tests = []
         for index, data in enumerate(self._data["tests"]):
             path = ("tests", index)
-            faults = [*self._misnamed(path, data)]
+            faults = [*self._misnamed(path, data, program)]
             usual = {key: self._data.get(key, value) for key, value in (("interval", INTERVAL), ("start", START))}
             builder = RuleTestBuilder(self._document, path, {**usual, **data}, names)
             test = builder.build()
@@ -173,7 +173,7 @@ class _Reader:
                     tests.append((test, self._compile(data.get("params", {}), data.get("profile", {}))))
                 except ConfigErrors as found:
                     errors += [_fault(self._document, (*path, "params"), one.message) for one in found.errors]
-        _raise(errors)
+        _raise(sorted(errors, key=lambda one: (one.line, one.column)))
         records = tuple(records_of(self._packs[0].data["rules"]))
         return RuleTests(self._document.file, self._pack, self._packs[0].file, tuple(tests), program, records)
 
@@ -192,9 +192,9 @@ class _Reader:
         specs = {(one.derived.each, one.derived.name): one.spec() for one in program.derived if one.is_record}
         return Names(points, own, specs)
 
-    def _misnamed(self, path: Path_, data: Mapping[str, Any]) -> Iterator[ConfigError]:
+    def _misnamed(self, path: Path_, data: Mapping[str, Any], program: Program) -> Iterator[ConfigError]:
         """Yield params and parts of the profile that there are none of."""
-        known = {"params": list(self._packs[0].data.get("params") or {}), "profile": list(PROFILE)}
+        known = {"params": list(program.params[self._pack]), "profile": list(program.profile)}
         for key, names in known.items():
             for name in data.get(key, {}):
                 if name not in names:
