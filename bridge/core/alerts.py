@@ -77,6 +77,7 @@ class AlertState:
         "escalate_at",
         "fired_at",
         "firings",
+        "first",
         "flap_told",
         "flapping",
         "high",
@@ -117,7 +118,8 @@ class AlertState:
         self.test: Bound = _unbound
         self.is_clear: Bound | None = None
         self.read_value: Bound | None = None
-        self.low: Any = None  # extremes of the value since the alert is pending
+        self.first: Any = None  # the value with which the alert became pending
+        self.low: Any = None  # extremes of the value since then
         self.high: Any = None
         self.value_at_firing: Any = None
         self.since = 0.0  # wall clock, of the phase that people see
@@ -189,21 +191,27 @@ class AlertState:
         if value is None:
             return
         try:
+            if self.low is None:
+                self.first = value
             if self.low is None or value < self.low:
                 self.low = value
             if self.high is None or value > self.high:
                 self.high = value
         except TypeError:  # a text where a number was
-            self.low = self.high = value
+            self.first = self.low = self.high = value
 
     def forget_value(self) -> None:
-        self.low = self.high = self.value_at_firing = None
+        self.first = self.low = self.high = self.value_at_firing = None
 
     def peak(self) -> Any:
-        """Return the worst value since the alert is pending, as its number."""
+        """Return the worst value since the alert is pending, as its number.
+
+        Where one cannot tell which side is worse, it is the one farthest from where it began, and once the alert is
+        over from where it ended.
+        """
         if self.rule.peak or self.low == self.high or isinstance(self.low, str):
             return self.low if self.rule.peak < 0 else self.high
-        value = self.value()
+        value = self.first if self.is_firing else self.value()
         if not isinstance(value, int | float):
             return self.high
         return self.low if value - self.low > self.high - value else self.high

@@ -63,7 +63,8 @@ class Announcer:
         self.changed: dict[str, AlertState] = {}
         self._announced: list[AlertState] = []
 
-    def _wall(self, at: float) -> float:
+    def wall(self, at: float) -> float:
+        """Return the wall clock at a steady time."""
         return at + float(self._store.values[WALL])
 
     # -- what happened --------------------------------------------------------------------------------------------
@@ -76,7 +77,7 @@ class Announcer:
                 alerts[alert.id] = alert
             else:  # it came to nothing, or not yet to anything
                 self.changed[alert.id] = alert
-                alert.since = self._wall(now)
+                alert.since = self.wall(now)
                 if alert.is_idle:
                     alert.forget_value()
         if alerts:
@@ -94,7 +95,7 @@ class Announcer:
     def _note(self, alert: AlertState, now: float) -> None:
         """Keep the books of a phase that began."""
         self.changed[alert.id] = alert
-        alert.since = self._wall(now)
+        alert.since = self.wall(now)
         if alert.is_firing and alert.ended_at >= alert.fired_at:
             self._fired(alert, now)
         elif not alert.is_firing and alert.fired_at > alert.ended_at:
@@ -105,8 +106,10 @@ class Announcer:
     def _fired(self, alert: AlertState, now: float) -> None:
         alert.fired_at, alert.ended_at = now, -inf
         if not alert.announced:
-            alert.starts_at, alert.began_at = self._wall(now), now
+            alert.starts_at, alert.began_at = self.wall(now), now
             alert.value_at_firing = alert.value()
+        elif alert.rule.repeat_s:  # it flaps, and fires again
+            alert.remind_at = now + alert.rule.repeat_s
         alert.escalated = False
         alert.escalate_at = now + alert.rule.escalate_s if alert.rule.escalate_s else inf
         alert.silenced = self._silence_of(alert) is not None
@@ -182,9 +185,11 @@ class Announcer:
         alert.escalate_at = inf
         if alert.acknowledged:
             return
-        alert.escalated = True
+        was_announced, alert.escalated = alert.announced, True
         self.changed[alert.id] = alert
-        if self._is_open(alert):
+        alert.silenced = self._silence_of(alert) is not None  # it may be by severity
+        self.reconcile(alert, now)
+        if was_announced and self._is_open(alert):
             self._say("escalated", alert, now)
 
     def _is_open(self, alert: AlertState) -> bool:
@@ -242,7 +247,9 @@ class Announcer:
                 if is_silenced != alert.silenced:
                     alert.silenced = is_silenced
                     self.changed[alert.id] = alert
-                    self.reconcile(alert, now)
+                elif not alert.is_firing:
+                    continue
+                self.reconcile(alert, now)  # after a restart what inhibits it may be another, too
 
     def open_windows(self, now: float) -> float:
         """Look which maintenance windows are open; return when that next changes.
@@ -323,8 +330,8 @@ class Announcer:
                 action=action,
                 labels=rule.labels,
                 starts_at=alert.starts_at,
-                ends_at=self._wall(ended_at) if is_over else None,
-                ts=self._wall(now),
+                ends_at=self.wall(ended_at) if is_over else None,
+                ts=self.wall(now),
                 value_at_firing=alert.shown(alert.value_at_firing),
                 peak=alert.shown(alert.peak()),
                 duration_s=max(0.0, ended_at - alert.began_at),

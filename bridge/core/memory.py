@@ -20,12 +20,13 @@ from bridge.core.announce import Announcer, Silence
 from bridge.core.derived import DerivedState
 from bridge.core.groups import time_in, time_out
 from bridge.core.store import Store
+from bridge.model import Alert, Device, Event
 
 VERSION = 2
 DEFAULT_GAP_S = 30.0  # three of the shortest poll intervals, for alerts whose inputs tell no other
 _TIMES = ("began_at", "announced_at", "fired_at", "ended_at", "remind_at", "escalate_at", "quiet_until")
 _FLAGS = ("announced", "acknowledged", "escalated", "silenced", "told_silenced", "inhibited", "flapping", "flap_told")
-_PLAIN = ("low", "high", "value_at_firing", "since", "starts_at")
+_PLAIN = ("first", "low", "high", "value_at_firing", "since", "starts_at")
 
 
 def dump_engine(
@@ -43,7 +44,7 @@ def dump_engine(
         "next_silence": announcer.next_silence,
         "silences": [list(silence) for silence in announcer.silences.values()],
         "store": store.dump(),
-        "alerts": {key: _dump_alert(alert) for key, alert in alerts.items() if _has_memory(alert)},
+        "alerts": {key: _dump_alert(alert, announcer) for key, alert in alerts.items() if _has_memory(alert)},
         "derived": {key: _dump_derived(one, store) for key, one in derived.items()},
         "known": {key: _fingerprint(alert) for key, alert in alerts.items()},
     }
@@ -86,11 +87,14 @@ def load_engine(
     for key, alert in alerts.items():
         kept = state["alerts"].get(key)
         if kept is not None:
-            _load_alert(alert, kept, shift_s)
+            _load_alert(alert, kept, now, shift_s)
             if gap_s > _patience_s(_sources(alert, store), store):
                 alert.clock.restart(now)
         if state["known"].get(key) == _fingerprint(alert):
             store.dirty.discard(alert)  # it was evaluated with these values already
+    for key, kept in state["alerts"].items():
+        if key not in alerts and kept.get("told"):
+            _tell_gone(kept, now, shift_s, announcer)
     history = state.get("history", {})
     is_old = history.get("at") != state["at"]
     for key, kept in state["derived"].items():
@@ -146,8 +150,9 @@ def _has_memory(alert: AlertState) -> bool:
     return not alert.is_idle or bool(alert.firings) or any(getattr(alert, name) for name in _FLAGS)
 
 
-def _dump_alert(alert: AlertState) -> dict[str, Any]:
+def _dump_alert(alert: AlertState, announcer: Announcer) -> dict[str, Any]:
     return {
+        "told": list(announcer.state(alert)) if alert.announced else None,
         "clock": alert.clock.dump(),
         "truth": alert.truth,
         "firings": list(alert.firings),
@@ -157,7 +162,7 @@ def _dump_alert(alert: AlertState) -> dict[str, Any]:
     }
 
 
-def _load_alert(alert: AlertState, kept: Mapping[str, Any], shift_s: float) -> None:
+def _load_alert(alert: AlertState, kept: Mapping[str, Any], now: float, shift_s: float) -> None:
     alert.clock.load(kept["clock"], shift_s)
     alert.is_idle = alert.clock.phase.seen_as == "inactive"
     alert.truth = kept["truth"]
@@ -168,3 +173,39 @@ def _load_alert(alert: AlertState, kept: Mapping[str, Any], shift_s: float) -> N
         setattr(alert, name, time_in(kept[name]) + shift_s)
     for name in _PLAIN:
         setattr(alert, name, kept[name])
+    rule = alert.rule  # it may have changed since
+    if not rule.repeat_s:
+        alert.remind_at = inf
+    elif alert.announced and alert.is_firing and alert.remind_at == inf:
+        alert.remind_at = now + rule.repeat_s
+    if not rule.escalate_s:
+        alert.escalated, alert.escalate_at = False, inf
+
+
+def _tell_gone(kept: Mapping[str, Any], now: float, shift_s: float, announcer: Announcer) -> None:
+    """Tell the end of an alert that was announced and that today's rules know no more."""
+    announcer.seq += 1
+    was, at = Alert(*kept["told"]), announcer.wall(now)
+    announcer.events.append(
+        Event(
+            event="resolved",
+            id=was.id,
+            seq=announcer.seq,
+            alert=was.alert,
+            severity=was.severity,
+            device=Device(*was.device) if was.device else None,
+            value=None,
+            points=(),
+            summary=was.summary,
+            description=was.description,
+            action=was.action,
+            labels=was.labels,
+            starts_at=kept["starts_at"],
+            ends_at=at,
+            ts=at,
+            value_at_firing=None,
+            peak=was.peak,
+            duration_s=max(0.0, now - time_in(kept["began_at"]) - shift_s),
+            comment="the rule is gone",
+        )
+    )

@@ -378,7 +378,7 @@ def test_rules_may_change_over_a_restart() -> None:
     first = engine(LOW, alert("old", "battery.power < 0"), alert("old2", "avg_over_time(battery.soc, 5m) < 20"))
     feed(first, 0, {"battery.soc": 10, "battery.power": -5, "battery.1.soc": 3})
     second = reborn(first, program([LOW, alert("new", "battery.soc < 90")]), 1)
-    assert told(second.step(31, [])) == [(1, "firing", "new"), (30, "firing", "low")]
+    assert told(second.step(31, [])) == [(1, "resolved", "old"), (1, "firing", "new"), (30, "firing", "low")]
 
 
 # -- laws that hold for every history -----------------------------------------------------------------------------
