@@ -15,9 +15,9 @@ from typing import Any
 
 from bridge.core.budget import Budget
 from bridge.core.engine import Engine
-from bridge.core.input_values import Heard, point_of, read_input
+from bridge.core.input_values import point_of, read_input
 from bridge.core.inputs import InputSpec
-from bridge.core.requests import Asked, Outcome, Way, error, ok, response_topic_fault, understand
+from bridge.core.requests import Asked, Outcome, Way, cost_of, error, ok, response_topic_fault, understand
 from bridge.core.topics import SiteTopics
 from bridge.cycle import Cycle
 from bridge.errors import RuleError
@@ -52,14 +52,16 @@ class Requests:
             return
         now = self._now()
         name = request.topic.rpartition("/")[2]
-        asked = understand(name, request.payload)
-        if not self._allowance.take(now, asked.verb.cost if asked.verb else 1.0):
+        is_allowed = self._allowance.take(now, cost_of(name))
+        if not is_allowed:
             self.counters["too_many"] += 1
             if not self._complaints.take(now):
-                return
-            document = error("there are too many requests; ask again in a few seconds", asked.transaction)
-        else:
+                return  # before it is read: what is dropped must cost next to nothing
+        asked = understand(name, request.payload)
+        if is_allowed:
             document = self._answer(request, asked, now)
+        else:
+            document = error("there are too many requests; ask again in a few seconds", asked.transaction)
         fault = self._fault(request)
         to = "" if fault else request.response_topic
         self._sink.publish([self._topics.response(name, document, now, to, request.correlation)])
@@ -107,41 +109,42 @@ class Inputs:
         self._specs = specs
         self._cycle = cycle
         self._now = now
-        self._points = {spec.name: point_of(spec) for spec in specs}
+        self._points = {spec: point_of(spec) for spec in specs}
         self._lock = threading.Lock()  # the sink's thread hears, the supervisor's ticks
-        self._waiting: dict[str, tuple[Sample, Read]] = {}
-        self._taken_at: dict[str, float] = {}
-        self._complained: set[str] = set()
-        self.counters: Counter[str] = Counter(heard=0, refused=0)
+        self._waiting: dict[InputSpec, tuple[bytes, float]] = {}
+        self._taken_at: dict[InputSpec, float] = {}
+        self._complained: set[InputSpec] = set()
+        self.counters: Counter[str] = Counter(heard=0, left_out=0, refused=0)
 
     def hear(self, request: Request) -> None:
         """Take a message on the topic of one or more inputs. In the sink's thread."""
         now = self._now()
-        for spec in self._specs:
-            if spec.topic == request.topic:
-                self._hear(spec, request.payload, now)
+        with self._lock:
+            for spec in self._specs:
+                if spec.topic == request.topic:
+                    self.counters["left_out"] += spec in self._waiting
+                    self._waiting[spec] = (request.payload, now)
         self.tick(now)
 
-    def _hear(self, spec: InputSpec, payload: bytes, now: float) -> None:
-        heard: Heard = read_input(spec, payload)
-        self.counters["refused" if heard.fault else "heard"] += 1
-        if heard.fault and spec.name not in self._complained:
-            self._complained.add(spec.name)
-            site = self._cycle.engine.site
-            log.warning("site %s: input.%s is unknown: on %s %s", site, spec.name, spec.topic, heard.fault)
-        point = self._points[spec.name]
-        with self._lock:
-            self._waiting[spec.name] = (Sample(point, heard.value, now), Read(point.group, now, spec.max_age_s))
-
     def tick(self, now: float) -> None:
-        """Let through what waits long enough."""
+        """Let through what waits long enough; only that is read."""
         with self._lock:
-            due = [name for name in self._waiting if now - self._taken_at.get(name, 0.0) >= INPUT_EVERY_S]
+            due = [spec for spec in self._waiting if now - self._taken_at.get(spec, 0.0) >= INPUT_EVERY_S]
             if not due:
                 return
-            taken = [self._waiting.pop(name) for name in due]
             self._taken_at.update(dict.fromkeys(due, now))
+            taken = [self._read(spec, *self._waiting.pop(spec)) for spec in due]
             self._cycle.take(now, [sample for sample, _ in taken], [read for _, read in taken])
+
+    def _read(self, spec: InputSpec, payload: bytes, at: float) -> tuple[Sample, Read]:
+        heard = read_input(spec, payload)
+        self.counters["refused" if heard.fault else "heard"] += 1
+        if heard.fault and spec not in self._complained:
+            self._complained.add(spec)
+            site = self._cycle.engine.site
+            log.warning("site %s: input.%s is unknown: on %s %s", site, spec.name, spec.topic, heard.fault)
+        point = self._points[spec]
+        return Sample(point, heard.value, at), Read(point.group, at, spec.max_age_s)
 
 
 class Incoming:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from bridge.core.engine import Engine
 from bridge.core.inputs import InputSpec
 from bridge.core.normalize import Intervals, Normalizer
 from bridge.core.summary import Summary
-from bridge.core.topics import Format, SiteTopics, StateTopics
+from bridge.core.topics import RESPONSE_EXPIRY_S, Format, SiteTopics, StateTopics
 from bridge.cycle import Cycle
 from bridge.files.state import StateStore
 from bridge.incoming import INPUT_EVERY_S, REQUESTS_AT_ONCE, Incoming
@@ -273,7 +274,7 @@ def test_one_topic_feeds_many_inputs_of_many_sites() -> None:
     desk.bring("tariff/price", {"total": 3.5})
     for site in (one, two):
         assert (site.value("input/price"), site.value("input/total")) == (None, 3.5)
-        assert site.incoming.health()["inputs"] == {"heard": 1, "refused": 1}
+        assert site.incoming.health()["inputs"] == {"heard": 1, "left_out": 0, "refused": 1}
     assert len([topic for topic, _ in desk.handlers if topic == "tariff/price"]) == 2, "once per site"
 
 
@@ -296,7 +297,7 @@ def test_what_is_malformed_makes_an_input_unknown_and_is_logged_once(caplog: pyt
         site.at += 1.0
         desk.bring("weather/sun", b"sunny")
     assert site.value("input/sun") is None
-    assert site.incoming.health()["inputs"] == {"heard": 1, "refused": 5}
+    assert site.incoming.health()["inputs"] == {"heard": 1, "left_out": 0, "refused": 5}
     (record,) = [one for one in caplog.records if "input.sun" in one.getMessage()]
     assert "neither true nor false (true, false, on, off, 1, 0): 'sunny'" in record.getMessage()
 
@@ -310,6 +311,7 @@ def test_of_a_flood_the_last_value_counts() -> None:
     assert site.value("input/price") == 0.0
     site.incoming.tick(NOW + 2 * INPUT_EVERY_S)
     assert site.value("input/price") == 999.0
+    assert site.incoming.health()["inputs"]["left_out"] == 2 * 998, "of both inputs of this topic"
 
 
 # -- with a broker --------------------------------------------------------------------------------------------------
@@ -326,6 +328,7 @@ def test_requests_over_a_broker(broker: Mosquitto, protocol: str) -> None:
     """With both protocols a request is heard and answered; with MQTT 5 at the place that it names."""
     sink = make_sink(broker.port, protocol=protocol)
     site = Site(sink)
+    site.at = time.time()
     site.soc(10.0)
     sink.start()
     try:
@@ -342,6 +345,8 @@ def test_requests_over_a_broker(broker: Mosquitto, protocol: str) -> None:
             answer = client.wait_for(where)
             assert json.loads(answer.payload)["data"]["matches"] == ["soc_low"]
             assert answer.correlation == (b"\x01\x02" if protocol == "5" else None)
+            if protocol == "5":
+                assert RESPONSE_EXPIRY_S - 10 < answer.expiry_s <= RESPONSE_EXPIRY_S
     finally:
         sink.stop(2.0)
 

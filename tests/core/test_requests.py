@@ -259,6 +259,17 @@ def test_a_silence_that_cannot_be_meant_is_refused(document: dict[str, Any], wor
     assert on.silences() == []
 
 
+def test_a_silence_that_is_asked_for_twice_is_one() -> None:
+    """A broker may deliver a request twice, and people click twice; another end or comment is another silence."""
+    on = site()
+    asked = {"id": "soc_low", "for": "2h"}
+    first = do(on, "silence", asked)
+    second = do(on, "silence", asked, NOW + 1.0)
+    assert (second.data, second.events) == (first.data, [])
+    assert do(on, "silence", asked, NOW + 60.0).data["id"] == 2
+    assert do(on, "silence", {**asked, "comment": "x"}).data["id"] == 3
+
+
 def test_a_silence_is_ended_by_its_number() -> None:
     """`unsilence` answers with the silence that it ended; an unknown number lists those that there are."""
     on = site()
