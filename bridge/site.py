@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from bridge.clock import SteadyClock
 from bridge.core.catalogue import Catalogue
-from bridge.core.engine import Engine
 from bridge.core.inputs import InputSpec
 from bridge.core.maintenance import Maintenance
 from bridge.core.normalize import Intervals, Normalizer
@@ -22,6 +21,7 @@ from bridge.core.rules import Program
 from bridge.core.summary import Summary
 from bridge.core.topics import Format, SiteTopics, StateTopics
 from bridge.cycle import Cycle
+from bridge.facts import Facts
 from bridge.files.settings_records import RESERVED_SITES
 from bridge.incoming import Incoming
 from bridge.sinks.base import Sink
@@ -156,16 +156,18 @@ class SiteRunner:
             self._incoming.close()
         state = self._open_state(name)
         topics = SiteTopics(parts.base_topic, name)
+        facts = Facts(parts.program, parts.reprogram, parts.maintenance, state.profile)
         cycle = Cycle(
             source=self.source,
             normalizer=self._normalizer,
-            engine=Engine(name, parts.program, parts.maintenance),
+            engine=facts.engine(name),
             state_topics=StateTopics(parts.base_topic, name, parts.format),
             site_topics=topics,
             summary=Summary(name),
             sink=self._sink,
             forget_after_s=parts.forget_after_s,
             memory=state,
+            facts=facts,
         )
         now = self._clock.now()
         cycle.load(state.engine, state.devices, state.wall_offset_s, now)

@@ -6,7 +6,10 @@ functions, params and alerts, types that do not fit, cycles, names used twice, t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from bridge.core.alerts import Rule
@@ -24,6 +27,7 @@ from bridge.errors import ConfigError, ConfigErrors
 
 __all__ = ["PROFILE", "Pack", "Program", "compile_packs"]
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 CLOCK_EVERY_S = {"now": 10.0, "age": 10.0, "hour": 60.0, "weekday": 60.0, "month": 60.0}
 """How often a formula that asks for the time is computed although nothing changed."""
 
@@ -69,6 +73,7 @@ def compile_packs(
         compiler.read_profile(records(fixed))
     for pack in packs:
         compiler.read(pack)
+    compiler.check_needs()
     compiler.check_overrides()
     compiler.check_disabled(disabled)
     compiler.resolve()
@@ -87,6 +92,7 @@ class _Compiler:
         self._overrides = overrides
         self._params: dict[str, dict[str, Any]] = {}
         self._packs: dict[str, str] = {}
+        self._needs: list[tuple[Fields, str]] = []
         self._records: dict[str, Written] = {}
         self._alerts: dict[str, Written] = {}
         self._rules: list[Rule] = []
@@ -105,6 +111,7 @@ class _Compiler:
         if name in self._packs:
             fields.fault("pack", f'the pack "{name}" stands in {self._packs[name]} too; rename one')
         self._packs.setdefault(name, pack.file)
+        self._needs += [(fields, needed) for needed in fields.names("needs")]
         self._params[name] = self._read_params(fields, name)
         rules = pack.data.get("rules") or []
         if not isinstance(rules, list):
@@ -142,6 +149,12 @@ class _Compiler:
                 continue
             params[name] = given
         return params
+
+    def check_needs(self) -> None:
+        """Note packs whose alerts or records another pack names, and that are not there."""
+        for fields, needed in self._needs:
+            if needed not in self._packs:
+                fields.fault("needs", f'the pack "{needed}", which this one needs, is missing; add it to rules.packs')
 
     def check_overrides(self) -> None:
         """Note params of packs that do not exist."""
@@ -338,8 +351,13 @@ def _shortest(*seconds: float) -> float:
 
 
 def _param(value: Any) -> Any:
-    """Return a param's value; a text that is a duration is a number of seconds."""
-    seconds = duration_s(value) if isinstance(value, str) else None
+    """Return a param's value; a duration is a number of seconds, a date such as 2021-05-01 the Unix time it begins."""
+    if not isinstance(value, str):
+        return value
+    seconds = duration_s(value)
+    if seconds is None and _DATE.fullmatch(value):
+        with suppress(ValueError):  # the 31st of February stays a text, which no date can be compared with
+            return datetime.fromisoformat(value).replace(tzinfo=UTC).timestamp()
     return value if seconds is None else seconds
 
 
