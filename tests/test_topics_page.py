@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from bridge.core.request_keys import MAX_COMMENT, MAX_ID
 from bridge.core.requests import MAX_BYTES, MAX_DEPTH, VERBS
+from bridge.core.topics import SiteTopics
 from bridge.files.paths import schemas_directory
 from bridge.incoming import REQUESTS_AT_ONCE, REQUESTS_PER_S
 from bridge.model import Read
@@ -134,6 +135,15 @@ def test_the_schema_refuses_what_the_bridge_refuses(verb: str, document: Any) ->
     ((_, answer),) = desk_with_alerts().ask(verb, document)
     assert answer["status"] == "error"
     assert faults(document, "request", verb)
+
+
+def test_maintenance_windows_fit_the_schema_of_active_alerts() -> None:
+    """A window of the config that is open is listed without a number."""
+    window = {"matcher": {"labels": {"a": ["b"]}}, "until": "2026-01-31T13:00:00Z", "comment": ""}
+    message = SiteTopics("victron", "home").active_alerts([], 0.0, [], [window])
+    assert faults(json.loads(message.payload), "alerts-active") == []
+    message = SiteTopics("victron", "home").active_alerts([], 0.0, [window], [])
+    assert faults(json.loads(message.payload), "alerts-active"), "a silence has a number"
 
 
 def test_a_response_is_either_or() -> None:

@@ -5,7 +5,7 @@ Inside, a silence ends at a steady time; people write and read the wall clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -33,14 +33,18 @@ def matcher_of(engine: Engine, keys: Mapping[str, Any]) -> dict[str, Any]:
     if "id" in keys:
         alert = engine.alert_states.get(keys["id"])
         if alert is None:
-            raise RuleError(_no_such("alert", keys["id"], engine.alert_states))
+            raise RuleError(_no_such_alert(keys["id"], engine.alert_states))
         return {"alert": alert.rule.name, **({"device": alert.device.path} if alert.device else {})}
-    matcher: dict[str, Any] = dict(keys["matcher"])
+    _check_matcher(engine, keys["matcher"])
+    return dict(keys["matcher"])
+
+
+def _check_matcher(engine: Engine, matcher: Mapping[str, Any]) -> None:
     for key, value in matcher.items():
         known = MATCHER_KEYS.get(key)
         if known is None:
-            right = nearest(key[:100], MATCHER_KEYS)
-            right = f'did you mean "{right}"?' if right else f"there are: {', '.join(MATCHER_KEYS)}"
+            close = nearest(key[:100], MATCHER_KEYS)
+            right = f'did you mean "{close}"?' if close else f"there are: {', '.join(MATCHER_KEYS)}"
             raise RuleError(f'unknown key "{key[:60]}" of a matcher; {right}')
         if not known.is_right(value):
             raise RuleError(f'"{key}" of a matcher is {known.wanted}')
@@ -48,13 +52,12 @@ def matcher_of(engine: Engine, keys: Mapping[str, Any]) -> dict[str, Any]:
     wanted = matcher.get("alert", [])
     for name in wanted if isinstance(wanted, list) else [wanted]:
         if name not in names:
-            raise RuleError(_no_such("alert", name, names))
-    return matcher
+            raise RuleError(_no_such_alert(name, names))
 
 
-def _no_such(what: str, name: str, known: Any) -> str:
+def _no_such_alert(name: str, known: Iterable[str]) -> str:
     close = nearest(name, known)
-    return f'there is no {what} "{name[:60]}"' + (f'; did you mean "{close}"?' if close else "")
+    return f'there is no alert "{name[:60]}"' + (f'; did you mean "{close}"?' if close else "")
 
 
 def until_of(engine: Engine, keys: Mapping[str, Any], now: float) -> float:

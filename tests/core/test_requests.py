@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from bridge.core.budget import Budget
 from bridge.core.engine import Engine
+from bridge.core.maintenance import Maintenance
 from bridge.core.requests import MAX_BYTES, VERBS, Outcome, response_topic_fault, understand
 from bridge.core.silencing import LONGEST_S, quiet_documents
 from bridge.errors import RuleError
-from tests.core.small_site import alert, engine, feed, told
+from tests.core.small_site import alert, engine, feed, program, told
 
 NOW = 1_769_860_800.0  # 2026-01-31T12:00:00Z
 RULES = (
@@ -280,6 +281,18 @@ def test_a_silence_is_ended_by_its_number() -> None:
     assert do(on, "unsilence", {"id": 2}).data["matcher"] == {}
     outcome = do(on, "unsilence", {"id": 1})
     assert told(outcome.events) == [(NOW, "unsilenced", "soc_low")]
+    assert quiet_documents(on) == ([], [])
+
+
+def test_open_maintenance_windows_are_listed_beside_the_silences() -> None:
+    """A window that is open keeps alerts as quiet as a silence, but has no number: nobody can end it."""
+    window = Maintenance(frozenset(range(1, 8)), 11 * 3600, 13 * 3600, "", {"severity": "info"}, "works")
+    on = Engine("site", program(list(RULES)), [window])
+    on.step(NOW, [])
+    assert quiet_documents(on) == (
+        [], [{"matcher": {"severity": "info"}, "until": "2026-01-31T13:00:00Z", "comment": "works"}],
+    )  # fmt: skip
+    on.step(NOW + 3600.0, [])
     assert quiet_documents(on) == ([], [])
 
 
