@@ -21,7 +21,7 @@ from bridge.commands.arguments import compiled_for, duration, settings_of
 from bridge.commands.backtest_advice import Advice, advise, with_clear, with_keep
 from bridge.commands.backtest_feeds import inputs_of
 from bridge.commands.backtest_report import Sum, alert_table, head, sums_of, variant_table
-from bridge.commands.backtest_runs import Outcome, Span, cores_here, jobs_of, run_jobs
+from bridge.commands.backtest_runs import Outcome, Runner, Span, cores_here, jobs_of
 from bridge.commands.backtest_variants import Variant, check_params, param_of, touched, variants_of
 from bridge.commands.rule_choice import add_rule_choice, site_with_rules
 from bridge.core.rules import Program
@@ -95,19 +95,20 @@ def run(args: argparse.Namespace) -> int:
     cores = args.jobs if args.jobs > 0 else cores_here()
     shown = touched(params, packs) if params else None
 
-    def played(programs: Mapping[int, Program]) -> dict[int, list[Outcome]]:
-        found: dict[int, list[Outcome]] = {number: [] for number in programs}
-        if programs:
-            for outcome in run_jobs(jobs_of(inputs, list(programs.items()), span, cores), settings, site, cores):
-                found[outcome.variant].append(outcome)
-        return found
+    with Runner(settings, site, cores) as runner:
 
-    first = played({number: variant.program for number, variant in enumerate(variants)})
-    told = [_sums(first[number], variant, shown, args.by) for number, variant in enumerate(variants)]
-    advice = [_advice(_sums(first[number], one, shown, "alert"), one) for number, one in enumerate(variants)]
-    flapping = {number: own for number, own in enumerate(advice) if own}
-    kept = played({number: with_keep(variants[number].program, own) for number, own in flapping.items()})
-    cleared = played({number: with_clear(variants[number].program, own) for number, own in flapping.items()})
+        def played(programs: Mapping[int, Program]) -> dict[int, list[Outcome]]:
+            found: dict[int, list[Outcome]] = {number: [] for number in programs}
+            for outcome in runner.run(jobs_of(inputs, list(programs.items()), span, cores) if programs else []):
+                found[outcome.variant].append(outcome)
+            return found
+
+        first = played({number: variant.program for number, variant in enumerate(variants)})
+        told = [_sums(first[number], variant, shown, args.by) for number, variant in enumerate(variants)]
+        advice = [_advice(_sums(first[number], one, shown, "alert"), one) for number, one in enumerate(variants)]
+        flapping = {number: own for number, own in enumerate(advice) if own}
+        kept = played({number: with_keep(variants[number].program, own) for number, own in flapping.items()})
+        cleared = played({number: with_clear(variants[number].program, own) for number, own in flapping.items()})
     checked = {
         number: (_by_name(kept[number], variants[number]), _by_name(cleared[number], variants[number]))
         for number in flapping

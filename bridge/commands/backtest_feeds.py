@@ -9,12 +9,12 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol, cast
 
-from bridge.commands.backtest_history import HistoryFeed, site_online
+from bridge.commands.backtest_history import HistoryFeed, Names, site_online
 from bridge.core.normalize import Normalizer
 from bridge.core.points import PointIndex
 from bridge.errors import ConfigError
@@ -34,7 +34,7 @@ class Feed(Protocol):
     """Values in the order of time. `next_due` raises ConfigError for damage."""
 
     @property
-    def online(self) -> Collection[Device]: ...
+    def online(self) -> Set[Device]: ...
     @property
     def is_online(self) -> bool | None: ...
     def next_due(self) -> float: ...
@@ -157,9 +157,11 @@ def feed_of(one: Input, parts: SiteParts) -> Iterator[tuple[str, Feed]]:
             export = VrmCsvSource(lines, one.path)
             yield parts.name or "vrm", PageFeed(export, parts, lambda: export.note)
         else:
-            index = PointIndex(parts.catalogue)
+            records = [rule.derived for rule in parts.program.derived if rule.is_record]
+            computed = frozenset((record.each or "", record.name) for record in records)
+            names = Names(PointIndex(parts.catalogue), computed)
             stale_after_s = 3 * parts.format.refresh_s
-            yield one.site, HistoryFeed(lines, one.path, f"{parts.base_topic}/", one.site, index, stale_after_s)
+            yield one.site, HistoryFeed(lines, one.path, f"{parts.base_topic}/", one.site, names, stale_after_s)
 
 
 @contextmanager

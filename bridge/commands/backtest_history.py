@@ -59,6 +59,13 @@ class _Place(NamedTuple):
     known: Known
 
 
+class Names(NamedTuple):
+    """Which points there are, and which the rules compute themselves: class (or ""), name below it."""
+
+    points: PointIndex
+    computed: frozenset[tuple[str, str]]
+
+
 class HistoryFeed:
     """Plays one site of a log on its own time.
 
@@ -67,17 +74,17 @@ class HistoryFeed:
         name: what to call it in messages.
         prefix: the base topic and a slash.
         site: whose values.
-        index: which points there are.
+        names: which points there are.
         stale_after_s: how long a point may be silent.
     """
 
     def __init__(
-        self, lines: Iterable[str], name: str, prefix: str, site: str, index: PointIndex, stale_after_s: float
+        self, lines: Iterable[str], name: str, prefix: str, site: str, names: Names, stale_after_s: float
     ) -> None:
         self.online: set[Device] = set()
         self.is_online: bool | None = None
         self._site = site
-        self._index = index
+        self._names = names
         self._stale_after_s = stale_after_s
         self._places: dict[str, _Place | None] = {}
         self._unknown: Counter[str] = Counter()
@@ -144,9 +151,11 @@ class HistoryFeed:
             return None
         is_device = len(levels) > 2 and levels[1].isdecimal()
         name = "/".join(levels[2:]) if is_device else rest
-        known = self._index.of_class(levels[0], name) if is_device else self._index.site(rest)
+        points = self._names.points
+        known = points.of_class(levels[0], name) if is_device else points.site(rest)
         if known is None:
-            self._unknown[rest] += 1
+            if (levels[0] if is_device else "", name) not in self._names.computed:
+                self._unknown[rest] += 1
             return None
         device = Device(levels[0], int(levels[1])) if is_device else None
         return _Place(Point(rest, _SPEC, device, f"history/{rest}"), known)

@@ -11,8 +11,8 @@ import multiprocessing
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
@@ -115,36 +115,49 @@ def jobs_of(inputs: Sequence[Input], programs: Sequence[tuple[int, Program]], sp
     return [Job(one, tuple(programs[start::parts]), span) for one in inputs for start in range(parts)]
 
 
-def run_jobs(jobs: Sequence[Job], settings: Settings, site: Site, cores: int) -> Iterator[Outcome]:
-    """Yield all outcomes as they come in.
+class Runner:
+    """Runs jobs in this process or in several, which stay for the next jobs. To be used in a `with`."""
 
-    Raises:
-        ConfigError: a process ended, for want of memory perhaps.
-    """
-    workers = min(cores, len(jobs))
-    if workers <= 1:
-        parts = _parts(settings, site)
-        for job in jobs:
-            yield from play(job, parts)
-        return
-    # A fresh interpreter each: a fork of a process that has threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _begin, (settings, site)) as pool:
-        futures = [pool.submit(_work, job) for job in jobs]
-        try:
-            yield from _gathered(futures)
-        except BrokenProcessPool:
-            raise ConfigError("a process of the backtest was ended, perhaps for want of memory; try --jobs 1") from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+    def __init__(self, settings: Settings, site: Site, cores: int) -> None:
+        self._cores = cores
+        self._settings, self._site = settings, site
+        self._parts: SiteParts | None = None
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._pool is None:
+            return
+        if kind is not None:  # Ctrl-C above all: nobody waits for what the workers are at
+            self._pool.shutdown(wait=False, cancel_futures=True)
             for child in multiprocessing.active_children():
                 child.terminate()
-            raise
+        self._pool.shutdown()
 
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Yield all outcomes as they come in.
 
-def _gathered(futures: Iterable[Future[list[Outcome]]]) -> Iterator[Outcome]:
-    for future in as_completed(futures):
-        yield from future.result()
+        Raises:
+            ConfigError: a process ended, for want of memory perhaps.
+        """
+        if self._pool is None and min(self._cores, len(jobs)) <= 1:
+            if self._parts is None:
+                self._parts = _site_parts(self._settings, self._site)
+            for job in jobs:
+                yield from play(job, self._parts)
+            return
+        if self._pool is None:
+            # A fresh interpreter each: a fork of a process that has threads may hang.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(min(self._cores, len(jobs)), context, _begin, (self._settings, self._site))
+        futures = [self._pool.submit(_work, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield from future.result()
+        except BrokenProcessPool:
+            raise ConfigError("a process of the backtest was ended, perhaps for want of memory; try --jobs 1") from None
 
 
 _PARTS: list[SiteParts] = []  # of this worker process
@@ -153,15 +166,15 @@ _PARTS: list[SiteParts] = []  # of this worker process
 def _begin(settings: Settings, site: Site) -> None:
     """Prepare a worker: Ctrl-C ends it at once and without a word, its parent tells."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _PARTS.append(_parts(settings, site))
+    _PARTS.append(_site_parts(settings, site))
 
 
 def _work(job: Job) -> list[Outcome]:
     return play(job, _PARTS[0])
 
 
-def _parts(settings: Settings, site: Site) -> SiteParts:
-    """Return the parts of the site without its rules: those come with the jobs."""
+def _site_parts(settings: Settings, site: Site) -> SiteParts:
+    """Return the parts of the site; of the rules only which records there are matters, programs come with the jobs."""
     return Assembly(settings, compiled_for([site]), SteadyClock()).site(site)
 
 

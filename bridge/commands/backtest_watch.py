@@ -12,7 +12,7 @@ condition or `keep_firing_for` would have had to exceed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from math import inf
 from typing import Any, NamedTuple
 
@@ -144,6 +144,9 @@ class Watch:
         self._truths: list[bool | None] = []
         self._phases: list[Phase] = []
         self._recovering: list[_Record] = []
+        self._is_online: bool | None = None
+        self._online: Set[Device] = frozenset()
+        self._placed = 0  # records that know whether they are watched
 
     def look(self, now: float, events: Sequence[Event]) -> None:
         """Take what a step brought about."""
@@ -189,8 +192,11 @@ class Watch:
                 still.append(record)  # true again, and perhaps not for long
         self._recovering = still
 
-    def presence(self, now: float, is_online: bool | None, online: Collection[Device]) -> None:
+    def presence(self, now: float, is_online: bool | None, online: Set[Device]) -> None:
         """Take which devices are on the GX, and whether it answers."""
+        if is_online is self._is_online and len(self._records) == self._placed and online == self._online:
+            return
+        self._is_online, self._online, self._placed = is_online, frozenset(online), len(self._records)
         for record in self._records:
             device = record.alert.device
             is_watched = is_online is not False and (device is None or device in online)
