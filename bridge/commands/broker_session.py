@@ -170,13 +170,7 @@ class BrokerSession:
 
     def collect(self, filters: Iterable[str], enough: int = _MAX_TOPICS) -> list[Retained]:
         """Subscribe and return the messages that come at once; `enough` of them end the wait."""
-        self._messages.clear()
-        filters = list(filters)
-        _, mid = self._needed().subscribe([(one, 1) for one in filters])
-        self._await([mid] if mid is not None else [])
-        refused = self._answers.pop(mid, "") if mid is not None else ""
-        if refused:
-            raise SinkError(f"The broker does not let this user read {', '.join(filters)}: {refused}.")
+        self._subscribe(list(filters))
         deadline = time.monotonic() + _COLLECT_S
         count = -1
         while count != len(self._messages) < enough and time.monotonic() < deadline:
@@ -185,6 +179,31 @@ class BrokerSession:
         if self._ending is not None:
             raise SinkError(self._ending.sentence)
         return list(self._messages)
+
+    def ask(
+        self, topic: str, payload: str, reply: str, is_answer: Callable[[str], bool], timeout_s: float
+    ) -> str | None:
+        """Publish a request and return the first payload on `reply` that answers it, None when none comes in time."""
+        self._subscribe([reply])
+        refused = self.publish(topic, payload, retain=False)
+        if refused:
+            raise SinkError(f"The broker does not let this user write {topic}: {refused}.")
+
+        def answers() -> list[str]:
+            return [one.payload for one in self._messages if not one.is_retained and is_answer(one.payload)]
+
+        self._turn_until(lambda: bool(answers()), timeout_s)
+        if self._ending is not None:
+            raise SinkError(self._ending.sentence)
+        return next(iter(answers()), None)
+
+    def _subscribe(self, filters: list[str]) -> None:
+        self._messages.clear()
+        _, mid = self._needed().subscribe([(one, 1) for one in filters])
+        self._await([mid] if mid is not None else [])
+        refused = self._answers.pop(mid, "") if mid is not None else ""
+        if refused:
+            raise SinkError(f"The broker does not let this user read {', '.join(filters)}: {refused}.")
 
     def wait_for_message(self, timeout_s: float) -> bool:
         """Tell whether one more message comes on what `collect` has subscribed to."""

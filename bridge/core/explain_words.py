@@ -109,7 +109,8 @@ def _said(node: Node, other: Node | None = None) -> str:
     """Return a side of a comparison with its value; a constant takes the unit of the other side."""
     if is_constant(node):
         return quantity(node.shown(), other.unit if other is not None else "")
-    return f"{_short(node.text)} {quantity(node.shown(), node.unit)}"
+    text, value = _short(node.text), quantity(node.shown(), node.unit)
+    return f"{text} {value}" if text == node.text else f"{text} = {value}"
 
 
 def _in(node: Node) -> str:
