@@ -119,7 +119,7 @@ class Runner:
     """Runs jobs in this process or in several, which stay for the next jobs. To be used in a `with`."""
 
     def __init__(self, settings: Settings, site: Site, cores: int) -> None:
-        self._cores = cores
+        self.cores = cores
         self._settings, self._site = settings, site
         self._parts: SiteParts | None = None
         self._pool: ProcessPoolExecutor | None = None
@@ -142,7 +142,7 @@ class Runner:
         Raises:
             ConfigError: a process ended, for want of memory perhaps.
         """
-        if self._pool is None and min(self._cores, len(jobs)) <= 1:
+        if self._pool is None and min(self.cores, len(jobs)) <= 1:
             if self._parts is None:
                 self._parts = _site_parts(self._settings, self._site)
             for job in jobs:
@@ -151,7 +151,7 @@ class Runner:
         if self._pool is None:
             # A fresh interpreter each: a fork of a process that has threads may hang.
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(min(self._cores, len(jobs)), context, _begin, (self._settings, self._site))
+            self._pool = ProcessPoolExecutor(min(self.cores, len(jobs)), context, _begin, (self._settings, self._site))
         futures = [self._pool.submit(_work, job) for job in jobs]
         try:
             for future in as_completed(futures):

@@ -227,7 +227,7 @@ def test_advice_was_run(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture
         "cleared": {"flaps": 0, "fired": 1},
     }
     assert main(["backtest", path, "--rules", pack]) == 0
-    assert "clear: battery.soc >= 23.1 (3.1 % above the limit): 0 flaps, fired 1 times" in capsys.readouterr().out
+    assert "clear: battery.soc >= 23.1 (3.1 % above the limit): 0 flaps, fired 1 time" in capsys.readouterr().out
 
 
 def test_what_the_bridge_published_gives_the_same(
