@@ -194,7 +194,7 @@ class VrmCsvSource:
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=self._zone)
         at = moment.timestamp()
-        if at < self._last:  # the hour that comes twice in autumn
+        if at <= self._last:  # the hour that comes twice in autumn
             at = moment.replace(fold=1).timestamp()
         if at < self._last:
             raise self._fault("time goes backwards here")
