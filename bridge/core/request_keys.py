@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from math import inf
 from typing import Any, NamedTuple
 
 from bridge.core.parser import duration_s
@@ -12,6 +11,7 @@ from bridge.core.parser import duration_s
 MAX_ID = 200
 MAX_COMMENT = 500
 MAX_CHOICES = 50  # texts in a list of a matcher, and labels
+_LONGEST_S = 1e12  # beyond any time; a silence is bounded where it is made
 _DEVICE = re.compile(r"[a-z0-9_]{1,64}/[0-9]{1,9}", re.ASCII)
 SEVERITIES = ("info", "warning", "critical")
 
@@ -27,9 +27,9 @@ def seconds_of(value: Any) -> float | None:
     """Return the seconds of a duration such as `2h`, or of a number of them; None when it is neither."""
     if isinstance(value, str):
         return duration_s(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -inf < value < inf:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if abs(value) < 1e12 else None
+    return float(value) if abs(value) < _LONGEST_S else None  # false for NaN too
 
 
 def _is_text(value: Any, longest: int) -> bool:

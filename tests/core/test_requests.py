@@ -130,6 +130,9 @@ def test_half_characters_become_question_marks() -> None:
     """JSON can write what UTF-8 cannot; such a comment must not break what is published later."""
     asked = understand("ack", b'{"id": "a", "comment": "x\\ud800", "transaction": "\\udfff"}')
     assert (asked.keys["comment"], asked.transaction) == ("x?", "?")
+    asked = understand("silence", b'{"matcher": {"labels": {"\\ud800": ["\\udc00"]}}}')
+    assert asked.keys["matcher"] == {"labels": {"?": ["?"]}}
+    assert understand("ack", b'{"\\ud800": 1}').fault.encode()
 
 
 # -- acknowledge ----------------------------------------------------------------------------------------------------
