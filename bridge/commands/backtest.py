@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(document(study, span, faults), ensure_ascii=False, indent=2))
     else:
-        print(*lines(study, time.monotonic() - began, cores), sep="\n")
+        print(*lines(study, time.monotonic() - began, runner.used), sep="\n")
     for text in [*study.notes(), *(f"left out: {fault}" for fault in faults)]:
         print(f"victron-bridge: {text}", file=sys.stderr)
     if faults and study.is_empty():

@@ -120,6 +120,7 @@ class Runner:
 
     def __init__(self, settings: Settings, site: Site, cores: int) -> None:
         self.cores = cores
+        self.used = 1  # of them
         self._settings, self._site = settings, site
         self._parts: SiteParts | None = None
         self._pool: ProcessPoolExecutor | None = None
@@ -151,7 +152,8 @@ class Runner:
         if self._pool is None:
             # A fresh interpreter each: a fork of a process that has threads may hang.
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(min(self.cores, len(jobs)), context, _begin, (self._settings, self._site))
+            self.used = min(self.cores, len(jobs))
+            self._pool = ProcessPoolExecutor(self.used, context, _begin, (self._settings, self._site))
         futures = [self._pool.submit(_work, job) for job in jobs]
         try:
             for future in as_completed(futures):
