@@ -186,14 +186,12 @@ def _of(payload: str) -> dict[str, Any]:
 def _nobody(session: BrokerSession, root: str, reply: str, timeout_s: float) -> str:
     """Return why nobody answers, as far as the broker's retained messages tell."""
     base, _, site = root.rpartition("/")
-    known = {message.topic: message.payload for message in session.collect([f"{base}/+/status"])}
     silence = f"No answer on {reply} in {timeout_s:g} s: "
-    status = known.get(f"{root}/status")
-    if status == "online":
-        return silence + f"{site} is online; may this user write {root}/request/explain, and is the bridge up to date?"
-    if status:
-        return silence + f"{site} is {status}; does its bridge run?"
-    others = ", ".join(sorted(topic.split("/")[-2] for topic in known))
-    return (
-        silence + f"the broker knows no site {site}" + (f"; there are {others}" if others else "; does the bridge run?")
-    )
+    found = session.collect([f"{base}/bridge/+/status", f"{base}/+/status"])
+    status = {message.topic: message.payload for message in found if message.payload}
+    if "online" not in [payload for topic, payload in status.items() if topic.startswith(f"{base}/bridge/")]:
+        return f"{silence}no bridge is online on this broker below {base}/"
+    if f"{root}/status" in status:
+        return f"{silence}is {site} the site of a bridge that runs, and may this user write {root}/request/explain?"
+    others = ", ".join(sorted(topic.split("/")[-2] for topic in status if topic.count("/") == root.count("/") + 1))
+    return f"{silence}the broker knows no site {site}" + (f"; there are {others}" if others else "")

@@ -18,7 +18,6 @@ _PHASE = 10  # width of the column of phases in a list
 _LABEL = 12  # width of the names on the left
 _VALUE = 12  # least width of the column of values
 _WIDEST_VALUE = 24
-_NOTE = 22  # what is left of a line for notes
 _BRIEF = 28  # characters of a part inside an outline
 _SHORTEST = 20  # characters of an expression, however narrow the terminal
 _NAMED = ("point", "record", "params", "profile")
@@ -180,15 +179,18 @@ def _time(iso: str) -> str:
 
 
 def _tree(name: str, root: Document, width: int) -> list[str]:
-    """Return the lines of a tree below its name; an expression that is too long for its line stands there in full."""
+    """Return the lines of a tree below its name; an expression that is outlined in the tree stands there in full."""
     rows = list(_rows(root, 0, max(_SHORTEST, width // 2 - 6)))
     values = min(_WIDEST_VALUE, max(_VALUE, *(len(value) for _, value, _, _ in rows)))
-    most = max(_SHORTEST, width - len("  ? ") - values - 2 - 2 - _NOTE)
-    texts = min(most, max(len(text) for _, _, text, _ in rows))
-    lines = _fields([(name, root["text"] if len(root["text"]) > texts else "")], width)
+    texts = max((len(text) for _, _, text, note in rows if note), default=0)
+    lines = _fields([(name, root["text"] if rows[0][2] != root["text"] else "")], width)
     for mark, value, text, note in rows:
-        line = f"  {mark} {_cut(value, values):{values}}  {_cut(text, texts):{texts}}  {note}"
-        lines.append(_cut(line.rstrip(), width))
+        head = f"  {mark} {_cut(value, values):{values}}  "
+        if len(head) + texts + 2 + len(note) <= width:
+            lines.append(f"{head}{text:{texts}}  {note}".rstrip())
+            continue
+        indent = " " * (len(head) + len(text) - len(text.lstrip()))
+        lines += [_cut(head + text, width), _cut(f"{indent}  {note}", width)]
     return lines
 
 

@@ -164,8 +164,10 @@ class TreeReader:
         if store.is_stale[slot]:
             return {"quality": "stale", "age_s": age_s, "why": self._why_stale(group, age_s)}
         if store.values[slot] is None:
-            ago = f" for {duration_text(age_s)}" if age_s else ""
-            return {"quality": "invalid", "age_s": age_s, "why": f"the GX has had no value for it{ago}"}
+            why = (
+                f"the GX has had no value for it for {duration_text(age_s)}" if age_s else "the GX has no value for it"
+            )
+            return {"quality": "invalid", "age_s": age_s, "why": why}
         return {"quality": "good", "age_s": age_s, "why": None}
 
     def _why_stale(self, group: Group, age_s: float | None) -> str:
