@@ -56,7 +56,7 @@ def refusal(on: Engine, verb: str, document: Any) -> str:
         ("ack", b'{"id": ' + b"1" * 5000 + b"}", "a number that JSON does not have"),
         ("ack", b'"soc_low"', 'not "soc_low"'),
         ("ack", b"[1]", "not [1]"),
-        ("ack", b"[" * 4000, "nested at most 8 levels"),
+        ("ack", b"[" * 4000 + b"]" * 4000, "nested at most 8 levels"),
         ("ack", b'{"id": ' + b"[" * 9 + b"]" * 9 + b"}", "nested at most 8 levels"),
         ("ack", b'{"id": "' + b"x" * MAX_BYTES + b'"}', "at most 8192 bytes"),
         ("ack", b"{}", 'ack needs "id", the id of an alert'),
