@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_the_rule_of_the_readme_is_a_whole_pack() -> None:
     assert len(both.rules) == len(alone.rules) + 1
 
 
-@pytest.mark.parametrize(("page", "number"), [(README, 1), (CONFIGURATION, 2)], ids=["README", "configuration"])
+@pytest.mark.parametrize(("page", "number"), [(README, 1), (CONFIGURATION, 5)], ids=["README", "configuration"])
 def test_the_shown_configurations_have_no_fault(page: Path, number: int, tmp_path: Path) -> None:
     """Every YAML block that is no rule pack is a config file; the files that it names are there."""
     shown = [block for block in blocks(page, "yaml") if not block.startswith("pack:")]
@@ -95,6 +96,34 @@ def test_every_variable_is_on_the_page() -> None:
     text = CONFIGURATION.read_text()
     for option in OPTIONS:
         assert f"| `{option.variable}` | " + (f"`{option.flag}`" if option.has_flag else "none") in text
+
+
+def test_every_key_is_on_the_page() -> None:
+    """Every key of the settings' schema stands in a table of the page, and the page names no other."""
+    schema = json.loads((ROOT / "schemas" / "settings.schema.json").read_text())
+    known: set[str] = set()
+
+    def collect(part: dict[str, Any], path: str) -> None:
+        if "$ref" in part:
+            part = schema["$defs"][part["$ref"].rpartition("/")[2]]
+        own_names = part.get("additionalProperties") if path in ("inputs", "publish.deadband") else None
+        entries = part["items"] if path == "maintenance" else own_names or part
+        for form in (entries, *entries.get("oneOf", ())):
+            form = schema["$defs"][form["$ref"].rpartition("/")[2]] if "$ref" in form else form
+            for key, inner in form.get("properties", {}).items():
+                # Tables of their own name keys by themselves.
+                alone = path in ("inputs", "maintenance", "profile")
+                known.add(key if alone or not path else f"{path}.{key}")
+                if f"{path}.{key}" not in ("poll.tiers", "broker.tls", ".sites"):
+                    collect(inner, f"{path}.{key}" if path else key)
+
+    collect(schema, "")
+    tables = CONFIGURATION.read_text().split("## Points and thresholds")[0].split("## Every key")[1]
+    rows = re.findall(r"^\| (`.+?) \|", tables, re.M)
+    named = {key for row in rows for key in re.findall(r"`([^`]+)`", row)}
+    groups = {"poll", "publish", "catalogue", "rules", "log"}
+    assert known - named == groups
+    assert named - known == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

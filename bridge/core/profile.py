@@ -92,7 +92,7 @@ def records(fixed: Collection[str]) -> list[dict[str, Any]]:
     written = [("profile", key, TOLD[key]) for key in open_keys(fixed) if key in TOLD]
     written += [("profile.measured", key, MEASURED[key]) for key in open_keys(fixed) if key in MEASURED]
     return [
-        {"record": f"{level}.{key}", "expr": expr, "unit": _UNITS.get(key, ""), "precision": 0}
+        {"record": f"{level}.{key}", "expr": expr, "unit": _UNITS.get(key, ""), "precision": 1}
         for level, key, expr in written
     ]
 

@@ -12,6 +12,7 @@ from bridge.core.catalogue import Catalogue
 from bridge.core.inputs import InputSpec
 from bridge.core.nearest import nearest
 from bridge.core.points import PointIndex
+from bridge.core.profile import PROFILE
 from bridge.core.rules import Pack, compile_packs
 from bridge.errors import ConfigError, ConfigErrors
 from bridge.files import paths, schema, yaml_text
@@ -98,6 +99,7 @@ class _SiteChecks:
         yield from self._unknown_points(("publish", "deadband"), self._choice.deadbands)
         for name in self._choice.classes:
             yield from self._unknown("class", name, self._catalogue.class_names(), ("poll", "classes", name))
+        yield from self._slips_in_profile()
         alerts = alerts_of(self._packs)
         for name in self._choice.disable:  # looked for here too: the compiler does not know which item of the list
             yield from self._unknown("alert", name, alerts, self._item(("rules", "disable"), name))
@@ -119,6 +121,14 @@ class _SiteChecks:
             if self._index.site(topic) or (rest and self._index.is_class(kind) and self._index.of_class(kind, rest)):
                 continue
             yield self._fault((*path, name), f'no point is called "{name}"{self._index.like_site(topic)}')
+
+    def _slips_in_profile(self) -> Iterator[ConfigError]:
+        """Yield facts of the user's own that no rule reads and whose name is close to one that rules know."""
+        for name in self._choice.profile:
+            meant = nearest(name, PROFILE)
+            if name not in PROFILE and meant and not any(f"profile.{name}" in str(pack.data) for pack in self._packs):
+                message = f'no rule reads profile.{name}; did you mean "{meant}"?'
+                yield self._fault(("profile", name), message)
 
     def _unknown(
         self, what: str, name: str, known: Sequence[str], path: Path_, is_key: bool = True

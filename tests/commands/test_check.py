@@ -111,6 +111,17 @@ def test_inputs_are_known_to_rules(tmp_path: Path, capsys: pytest.CaptureFixture
         assert words in capsys.readouterr().err
 
 
+def test_a_slip_in_the_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Facts of one's own are allowed; one that no rule reads and that is nearly a known one is a slip."""
+    (tmp_path / "own.yaml").write_text(PACK.replace("params.limit", "profile.cels"))
+    config = "rules: {packs: [], files: own.yaml}\nprofile: {cels: 5, roof: south, grid_voltag: 231}\n"
+    assert check(tmp_path, config) == 2
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/config.yaml:2:33: profile.grid_voltag: "
+        'no rule reads profile.grid_voltag; did you mean "grid_voltage"?\n'
+    )
+
+
 def test_alerts_in_maintenance_windows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An alert that no pack of the site has is told at its place, with the nearest name."""
     text = """\

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +117,15 @@ def test_told_goes_before_measured() -> None:
     assert watch.has_news(NOW + 60, PROFILE) and watch.told == {"grid_voltage": 120}
     say(watch, NOW + 61, grid_voltage=127.5)
     assert watch.has_news(NOW + 200, {**PROFILE, "grid_voltage": 120}) and watch.told == {"grid_voltage": 127.5}
+
+
+def test_the_topics_of_the_profile_are_documented() -> None:
+    """Each record of the profile stands in the contract with its unit."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "topics.md").read_text(encoding="utf-8")
+    for level in ("profile", "profile.measured"):
+        (row,) = re.findall(rf"^\| `<base>/<site>/{level.replace('.', '/')}/<key>` \| .*: (.+?) \|", page, re.M)
+        ours = [one for one in records(()) if one["record"].rpartition(".")[0] == level]
+        assert row == ", ".join(f"`{one['record'].rpartition('.')[2]}` {one['unit']}".strip() for one in ours)
 
 
 def test_what_is_no_longer_told_stays() -> None:
