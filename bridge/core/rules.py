@@ -32,6 +32,10 @@ CLOCK_EVERY_S = {"now": 10.0, "age": 10.0, "hour": 60.0, "weekday": 60.0, "month
 """How often a formula that asks for the time is computed although nothing changed."""
 
 
+MAX_CHAIN = 100  # records that read each other, one after the other
+MAX_WINDOWS = 500  # functions over time of all packs; each takes up to 4 kB per device, and our packs have few dozen
+
+
 class Program(NamedTuple):
     """All rules, ready to be bound to the devices of any number of sites. Immutable and free of sites."""
 
@@ -221,6 +225,10 @@ class _Compiler:
                 clock_s = self._every_s(rule.formulas())
                 self._rules.append(rule._replace(every_s=clock_s, points=self._told(rule)))
         self._check_inhibition(orders)
+        windows = sum(one.derived.window is not None for one in self._derived.values())
+        if windows > MAX_WINDOWS:
+            message = f"the rules have {windows} different functions over time, more than {MAX_WINDOWS}; disable a pack"
+            self.faults.errors.append(ConfigError(message))
 
     def _scope(self, written: Written) -> Scope:
         return Scope(self.points, written.each, self._params.get(written.pack, {}), self._profile, self._add)
@@ -251,6 +259,10 @@ class _Compiler:
                 self._records[name].fields.fault("expr", f"records read each other in a ring: {ring}")
                 return
             if name in done:
+                return
+            if len(way) >= MAX_CHAIN:
+                fields = self._records[name].fields
+                fields.fault("expr", f"more than {MAX_CHAIN} records read each other in a row; join some")
                 return
             done[name] = False
             for other in reads[name]:

@@ -139,8 +139,8 @@ CALM |= {"battery.1.soc": 60.0, "battery.2.soc": 60.0, "battery.1.online": True}
 def calm(on: Engine, now: float) -> list[Event]:
     """Let everything be well for two hours."""
     events = []
-    for step in range(180):
-        now += 40.0
+    for step in range(120):
+        now += 60.0
         changes = CALM if step == 0 else {}
         # What asks how long nothing changed is told to be over by a change.
         changes = {**changes, "battery.power": -5.0 - step % 2}
@@ -148,10 +148,7 @@ def calm(on: Engine, now: float) -> list[Event]:
     return events
 
 
-_QUIET_EXPRESSIONS = ("ewma", "changes", "max_over_time")  # what may stay true when all is calm
-
-
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(_RULES, _HISTORY)
 def test_every_history_of_any_rules_keeps_the_law(rules: list[dict[str, Any]], history: list[Any]) -> None:
     """seq has no gap, each alert's events are a legal word, and what is over is told to be over."""
@@ -168,7 +165,7 @@ def test_every_history_of_any_rules_keeps_the_law(rules: list[dict[str, Any]], h
     assert still <= open_alerts(events) | {one.id for one in on.alerts() if one.inhibited or one.silenced}
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(_RULES, _HISTORY, st.integers(0, 25), st.integers(0, 25))
 def test_a_restart_between_any_two_steps_changes_nothing(
     rules: list[dict[str, Any]], history: list[Any], cut: int, again: int
@@ -186,7 +183,7 @@ def test_a_restart_between_any_two_steps_changes_nothing(
     assert first.silences() == second.silences()
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(_RULES, _HISTORY, st.data())
 def test_it_does_not_matter_how_often_one_steps(rules: list[dict[str, Any]], history: list[Any], data: Any) -> None:
     """Stepping at every clock, or at any moment between, tells the same as stepping when something came in."""
@@ -208,7 +205,7 @@ def test_it_does_not_matter_how_often_one_steps(rules: list[dict[str, Any]], his
     assert few == many
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(_RULES, _RULES, _HISTORY, st.integers(1, 24), st.sampled_from([0.0, 20.0, 100.0, 5000.0, 4e7, -1e9, -50.0]))
 def test_a_restart_with_other_rules_later_or_earlier_loses_no_resolve(
     before: list[dict[str, Any]], after: list[dict[str, Any]], history: list[Any], cut: int, gap_s: float
@@ -233,7 +230,7 @@ def test_a_restart_with_other_rules_later_or_earlier_loses_no_resolve(
 # -- what people do changes what is told, not what is -------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(_RULES, _HISTORY)
 def test_what_withholds_events_changes_no_phase(rules: list[dict[str, Any]], history: list[Any]) -> None:
     """With and without inhibition, silences, acknowledgements and maintenance, phases and their clocks are equal."""
@@ -255,7 +252,7 @@ def test_what_withholds_events_changes_no_phase(rules: list[dict[str, Any]], his
 _TIMELESS = [rule for rule in _EXPRESSIONS if "hour" not in rule[0]]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.sampled_from(_TIMELESS), _KEYS), min_size=2, max_size=5).map(_rules),
     _HISTORY,

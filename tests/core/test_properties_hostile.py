@@ -76,7 +76,7 @@ _PIECES = st.sampled_from(
 _GARBAGE = st.lists(_PIECES, max_size=25).map("".join) | st.text(max_size=60)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(_GARBAGE, st.sampled_from([None, "battery", "*", "nothing"]))
 def test_no_expression_raises_anything_but_rule_error(text: str, each: str | None) -> None:
     """Pieces of the language in any order, and anything else, are a formula or a RuleError with a place."""
@@ -86,7 +86,7 @@ def test_no_expression_raises_anything_but_rule_error(text: str, each: str | Non
         assert error.line >= 1
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(_GARBAGE | st.just("{battery.soc:.1f}") | st.just("{{"), max_size=5).map("{".join))
 def test_no_template_raises_anything_but_rule_error(text: str) -> None:
     """Braces around anything are a template that can be written, or a RuleError."""
@@ -214,7 +214,7 @@ _PACKS = _DATA | st.dictionaries(st.sampled_from(PACK_KEYS), _DATA, max_size=4).
 )
 
 
-@settings(max_examples=250)
+@settings(max_examples=100)
 @given(st.lists(_PACKS, min_size=1, max_size=2))
 def test_no_pack_raises_anything_but_config_errors(documents: list[Any]) -> None:
     """Rules whose fields hold anything at all are a program, or a list of mistakes that can be printed."""
@@ -248,6 +248,26 @@ def test_the_windows_of_an_expression_are_all_bounded() -> None:
     for name in sorted(WINDOWS):
         with pytest.raises(RuleError, match="functions over time"):
             parse(" + ".join([f"{name}(x)"] * 17))
+
+
+def test_records_in_a_row_are_bounded() -> None:
+    """A chain that the interpreter could not follow is a mistake that is told, as is a ring of it."""
+    for last in ("battery.soc", "x.r0"):
+        rules = [{"record": f"x.r{index}", "expr": f"x.r{index + 1} + 1"} for index in range(3000)]
+        with pytest.raises(ConfigErrors) as caught:
+            program([*rules, {"record": "x.r3000", "expr": last}])
+        assert "records read each other in a row" in str(caught.value.errors[0])
+    rules = [{"record": f"x.r{index}", "expr": f"x.r{index + 1} + 1"} for index in range(90)]
+    assert len(program([*rules, {"record": "x.r90", "expr": "battery.soc"}]).derived) == 91
+
+
+def test_the_windows_of_all_rules_are_bounded() -> None:
+    """Expressions and texts of many rules cannot fill the memory with windows."""
+    text = "".join(f"{{avg_over_time(battery.soc, {span}s)}}" for span in range(100, 190))
+    rules = [alert(f"a{index}", "battery.soc < 3", summary=text.replace("s)", f"{index}s)")) for index in range(6)]
+    assert program(rules[:5])
+    with pytest.raises(ConfigErrors, match="540 different functions over time, more than 500"):
+        program(rules)
 
 
 @settings(max_examples=60)

@@ -253,7 +253,7 @@ def test_a_window_is_as_long_as_asked_and_little_longer(span_s: float) -> None:
     count = round(span_s / width_s)
     assert FEWEST <= count <= BUCKETS
     assert span_s <= count * width_s <= span_s + width_s
-    assert width_s <= max(POLL_S, span_s / BUCKETS) + 0.001
+    assert width_s <= 1.05 * max(POLL_S, span_s / BUCKETS)
 
 
 # -- without a window ---------------------------------------------------------------------------------------------
@@ -346,7 +346,7 @@ def _spans(events: list[Event]) -> list[tuple[float, bool]]:
     return [(event.ts, event.event == "firing") for event in events if event.event in ("firing", "resolved")]
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     _ASKED, st.sampled_from([25.0, 60.0, 100.0]), st.sampled_from("<>"), st.sampled_from([0.137, 2.137, 5.3]), _STEPS
 )
