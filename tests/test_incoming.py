@@ -211,6 +211,8 @@ def test_explain_tells_of_one_alert() -> None:
     ((_, answer),) = desk.ask("explain", {"id": "soc_low"})
     assert answer["status"] == "ok"
     assert "soc_low" in json.dumps(answer["data"])
+    ((_, answer),) = desk.ask("explain", {"id": "*"})
+    assert all(rule["alert"] in json.dumps(answer["data"]) for rule in RULES)
 
 
 def test_silences_are_listed_with_the_alerts() -> None:
