@@ -64,10 +64,10 @@ TOLD: Mapping[str, str] = {
         "coalesce(sum(vebus[*].ac_out.nominal_inverter_power), "
         f"{_phases_w('vebus')}, {_phases_w('multi')}, {_phases_w('inverter')})"
     ),
-    "grid_voltage": "max(vebus[*].settings.inverter_output_voltage)",
 }
 """Key -> what devices are configured or rated for. With several batteries the one of the highest voltage counts: the
-others start engines."""
+others start engines. The output voltage in the settings of a VE.Bus inverter tells nothing: a captured system of 230 V
+says 120 there."""
 
 MEASURED: Mapping[str, str] = {
     "nominal_voltage": _battery_class("battery.voltage"),

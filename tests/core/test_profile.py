@@ -52,8 +52,8 @@ def told_by(values: Mapping[str, Any], profile: Mapping[str, Any] | None = None)
         ({"vebus.276.ac_out.l1.nominal_inverter_power": 4000.0, "vebus.276.ac_out.l2.nominal_inverter_power": 4000.0},
          {"inverter_rating": 8000}),
         ({"multi.0.ac_out.l1.nominal_inverter_power": 5100.0}, {"inverter_rating": 5100}),
-        ({"vebus.276.settings.inverter_output_voltage": 240.0, "vebus.276.ac_out.l1.voltage": 239.1},
-         {"grid_voltage": 240, "measured/grid_voltage": 230}),
+        ({"vebus.276.settings.inverter_output_voltage": 120.0, "vebus.276.ac_out.l1.voltage": 225.8},
+         {"measured/grid_voltage": 230}),
         ({"vebus.276.ac_out.l1.voltage": 121.4, "vebus.276.ac_out.l1.frequency": 59.97},
          {"measured/grid_voltage": 120, "measured/grid_frequency": 60}),
         ({"multi.0.ac_out.l1.frequency": 52.7}, {"measured/grid_frequency": 50}),
@@ -113,10 +113,10 @@ def test_a_fact_settles_before_the_rules_hear_of_it() -> None:
 def test_told_goes_before_measured() -> None:
     """A measured value counts until a device tells the fact itself, settled or not."""
     watch = Watch({})
-    say(watch, NOW, measured__grid_voltage=120)
-    assert watch.has_news(NOW + 60, PROFILE) and watch.told == {"grid_voltage": 120}
-    say(watch, NOW + 61, grid_voltage=127.5)
-    assert watch.has_news(NOW + 200, {**PROFILE, "grid_voltage": 120}) and watch.told == {"grid_voltage": 127.5}
+    say(watch, NOW, measured__nominal_voltage=24)
+    assert watch.has_news(NOW + 60, PROFILE) and watch.told == {"nominal_voltage": 24}
+    say(watch, NOW + 61, nominal_voltage=25.6)
+    assert watch.has_news(NOW + 200, {**PROFILE, "nominal_voltage": 24}) and watch.told == {"nominal_voltage": 25.6}
 
 
 def test_the_topics_of_the_profile_are_documented() -> None:
