@@ -165,7 +165,7 @@ class Engine:
                 value = finite(step(now, values[source] if source else finite(one.read()), local))
             except HOSTILE:
                 value = None
-            if value is not None and low[slot] < value < high[slot] and one.point is None:
+            if one.point is None and value is not None and low[slot] < value < high[slot]:
                 raw[slot] = values[slot] = value
                 one.rest(value, now, low[slot], high[slot])
                 continue
