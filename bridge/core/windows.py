@@ -121,7 +121,7 @@ class _Average(_Area):
 
 
 class _Deviation(_Area):
-    """stddev_over_time. Squares are of the distance to the first value, so that no digits are lost."""
+    """stddev_over_time. Squares are of the distance to a value nearby, so that no digits are lost."""
 
     rings: tuple[str, ...] = ("_area", "_squares")
     plain: tuple[str, ...] = ("_full", "_part", "_full_squares", "_part_squares", "_origin")
@@ -149,6 +149,14 @@ class _Deviation(_Area):
         self._part_squares = 0.0
 
     def _sum_up(self) -> None:
+        """Count distances from the present mean again, so that they stay small."""
+        seconds = fsum(self._known)
+        if seconds > 0 and self._origin is not None:
+            shift = fsum(self._area) / seconds
+            self._origin += shift
+            for place, known in enumerate(self._known):
+                self._squares[place] += shift * shift * known - 2 * shift * self._area[place]
+                self._area[place] -= shift * known
         super()._sum_up()
         self._full_squares = fsum(self._squares)
 

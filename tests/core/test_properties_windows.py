@@ -226,6 +226,15 @@ def _check(function: str, past: Past, got: Any, now: float) -> None:
         assert got == pytest.approx(expected, rel=1e-6, abs=_grain(function, past)), (expected, got)
 
 
+@pytest.mark.parametrize("first", [65535.0, -1e6, 1e9])
+@pytest.mark.parametrize(("function", "expected"), [("stddev_over_time", 0.02), ("zscore", 1.0)])
+def test_a_first_value_far_off_does_no_harm_for_ever(first: float, function: str, expected: float) -> None:
+    """Two windows after a glitch, or a counter that went far, small deviations are seen again."""
+    one = series(Window(function, 300.0, ()))
+    got = [one.step(NOW + 10.0 * turn, 52.0 + 0.04 * (turn % 2) if turn else first, 0.0) for turn in range(150)]
+    assert abs(got[-1]) == pytest.approx(expected, rel=0.05)
+
+
 # -- ticks --------------------------------------------------------------------------------------------------------
 
 
