@@ -231,7 +231,7 @@ def _note(node: Document) -> str:
     if node["op"] == "over_time":
         return _window(node)
     if node["op"] == "over_devices":
-        return f"{len(node['parts'])} devices"
+        return f"of {len(node['parts'])} {node['class']}"
     if node.get("quality") is None:
         return ""
     if node["quality"] == "good":

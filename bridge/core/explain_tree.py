@@ -149,7 +149,7 @@ class TreeReader:
         if state is not None:
             return self._derived_point(expr, place, state, value, selector)
         rule = derived_of(one, each, self._derived)
-        facts = {"name": name, **(_NOT_COMPUTED if rule else self._quality(slot))}
+        facts = _NOT_COMPUTED if rule else {"name": name, **self._quality(slot)}
         return self._made(expr, place, "point", value, (), one.unit, facts)
 
     def _quality(self, slot: int) -> dict[str, Any]:
@@ -178,7 +178,7 @@ class TreeReader:
         if group.has_read:
             age_s = self._step + self._late_s - group.at
         since = f" for {duration_text(age_s)}" if age_s is not None and isfinite(age_s) else ""
-        return f"not read{since} (at most {duration_text(group.stale_after_s)})"
+        return f"not read{since}, {duration_text(group.stale_after_s)} are allowed"
 
     def _about_point(self, expr: Expr, place: Place) -> Node:
         """age, absent, present."""

@@ -119,6 +119,18 @@ def _in(node: Node) -> str:
     return f"{_said(first)} is {'one' if node.value else 'none'} of {listed}"
 
 
+def _choice(node: Node) -> str:
+    """The branch that was taken; a branch that is constant was decided by the condition."""
+    then, condition, otherwise = node.parts
+    taken = then if condition.value else otherwise
+    return reason(condition if is_constant(taken) else taken)
+
+
+def _coalesce(node: Node) -> str:
+    taken = next(part for part in node.parts if part.value is not None)
+    return f"{_short(node.text)} is {_word(node.value)}" if is_constant(taken) else reason(taken)
+
+
 def _over_devices(node: Node) -> str:
     function = node.facts["function"]
     if function not in ("any", "all") or not node.parts:
@@ -126,7 +138,7 @@ def _over_devices(node: Node) -> str:
     if node.value is (function == "any"):
         decisive = [part for part in node.parts if part.value is node.value]
         return _told(decisive, len(decisive))
-    return f"{_short(node.text)} is {_word(node.value)} for all {len(node.parts)} devices"
+    return f"{_short(node.text)} is {_word(node.value)} for all of {len(node.parts)}"
 
 
 def _presence(node: Node) -> str:
@@ -142,6 +154,8 @@ _TELLERS: dict[str, Callable[[Node], str]] = {
     "not": _not,
     "compare": _compare,
     "in": _in,
+    "choice": _choice,
+    "coalesce": _coalesce,
     "over_devices": _over_devices,
     "absent": _presence,
     "present": _presence,

@@ -237,7 +237,7 @@ def test_damage_and_ends_are_told(
     assert main(["explain", "own_low", "--recording", short, "--rules", pack, "--at", "+1h"]) == 0
     out, err = capsys.readouterr()
     assert "it holds nothing after this moment" in err
-    assert "cannot tell: battery.soc is stale (not read for 1 h (at most 30 s))" in out
+    assert "cannot tell: battery.soc is stale (not read for 1 h, 30 s are allowed)" in out
 
 
 # -- a running bridge ---------------------------------------------------------------------------------------------
