@@ -97,31 +97,34 @@ def _document(path: Path, errors: list[ConfigError]) -> Document | None:
 def _packs(document: Document, errors: list[ConfigError]) -> list[str]:
     """Return the files of the tested pack and of those that it needs, the tested one first."""
     here = Path(document.file).parent
-    wanted: list[tuple[str, Path_]] = []
-    if "pack" in document.data:
-        wanted.append((document.data["pack"], ("pack",)))
-    else:
-        wanted.append((document.data["file"], ("file",)))
+    wanted: list[tuple[str, Path_]] = [(document.data[key], (key,)) for key in ("pack", "file") if key in document.data]
     wanted += [(name, ("with", index)) for index, name in enumerate(document.data.get("with", ()))]
-    found = []
+    found: list[str] = []
     for name, path in wanted:
         is_file = path == ("file",) or name.endswith((".yaml", ".yml"))
-        places = [here / name] if is_file else [_pack_in(where, name) for where in _directories(here)]
-        file = next((place for place in places if place.is_file()), None)
+        places = [here / name] if is_file else [where / f"{name}.yaml" for where in _directories(here)]
+        file = next((str(place) for place in places if place.is_file()), None)
         if file is None:
             message = f"there is no file {places[0]}" if is_file else _no_pack(name, here)
             errors.append(_fault(document, path, message))
-        else:
-            found.append(str(file))
+        elif file not in found:
+            found.append(file)
+            wanted += [(needed, path) for needed in _needs(Path(file))]
     return found
+
+
+def _needs(file: Path) -> list[str]:
+    """Return what a pack says that it needs; who reads it properly tells its mistakes."""
+    try:
+        data = yaml_text.load_file(file).data
+    except ConfigError:
+        return []
+    needed = data.get("needs") if isinstance(data, dict) else None
+    return [name for name in needed if isinstance(name, str)] if isinstance(needed, list) else []
 
 
 def _directories(here: Path) -> list[Path]:
     return [here, here.parent, paths.rules_directory()]
-
-
-def _pack_in(directory: Path, name: str) -> Path:
-    return directory / f"{name}.yaml"
 
 
 def _no_pack(name: str, here: Path) -> str:
@@ -156,7 +159,8 @@ class _Reader:
         self._inputs = [Known(f"input/{name}", "", INPUT_TYPES[kind]) for name, kind in types.items()]
 
     def read(self) -> RuleTests:
-        program = self._compile({}, {})
+        usual_profile = self._data.get("profile", {})
+        program = self._compile({}, usual_profile)
         names = self._names(program)
         errors: list[ConfigError] = []
         tests = []
@@ -170,7 +174,9 @@ class _Reader:
             errors += faults
             if not faults:
                 try:
-                    tests.append((test, self._compile(data.get("params", {}), data.get("profile", {}))))
+                    tests.append(
+                        (test, self._compile(data.get("params", {}), {**usual_profile, **data.get("profile", {})}))
+                    )
                 except ConfigErrors as found:
                     errors += [_fault(self._document, (*path, "params"), one.message) for one in found.errors]
         _raise(sorted(errors, key=lambda one: (one.line, one.column)))
@@ -193,12 +199,13 @@ class _Reader:
         return Names(points, own, specs)
 
     def _misnamed(self, path: Path_, data: Mapping[str, Any], program: Program) -> Iterator[ConfigError]:
-        """Yield params and parts of the profile that there are none of."""
+        """Yield params that there are none of, and names of the profile that look like another one's."""
         known = {"params": list(program.params[self._pack]), "profile": list(program.profile)}
         for key, names in known.items():
             for name in data.get(key, {}):
-                if name not in names:
-                    near = nearest(name, names)
-                    advice = f'did you mean "{near}"?' if near else f"there are {', '.join(names) or 'none'}"
-                    what = "the pack has no param" if key == "params" else "the profile has no"
-                    yield _fault(self._document, (*path, key, name), f'{what} "{name}"; {advice}', is_key=True)
+                near = nearest(name, names)
+                if name in names or (key == "profile" and near is None):  # a site may have facts of its own
+                    continue
+                advice = f'did you mean "{near}"?' if near else f"there are {', '.join(names) or 'none'}"
+                what = "the pack has no param" if key == "params" else "the profile has no"
+                yield _fault(self._document, (*path, key, name), f'{what} "{name}"; {advice}', is_key=True)

@@ -254,16 +254,6 @@ def test_the_essential_pack_scales_with_the_grid(real_catalogue: Catalogue) -> N
     assert "grid_frequency_out_of_range/vebus/276" in [alert.id for alert in made.alerts()]
 
 
-@pytest.mark.parametrize(
-    "block", re.findall(r"```yaml\n(.*?)```", (ROOT / "rules" / "README.md").read_text("utf-8"), re.S)
-)
-def test_the_examples_of_the_readme_compile(block: str, real_catalogue: Catalogue) -> None:
-    """Every pack that the rule reference shows is a right one."""
-    document = load(block, "README.md")
-    assert validate(document, "rules") == []
-    assert compile_packs([Pack("README.md", document.data, document.marks)], real_catalogue).rules
-
-
 def _rows() -> list[tuple[str, str]]:
     text = (ROOT / "rules" / "README.md").read_text(encoding="utf-8")
     return re.findall(r"^\| `(\w+)\(.*?\| `(.+?)` \|$", text, re.M)

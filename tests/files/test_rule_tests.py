@@ -99,6 +99,14 @@ def test_a_test_file_has_usual_values_and_a_test_its_own(tmp_path: Path) -> None
     assert [lane.point.name for lane in dear.lanes] == ["input/price"]
 
 
+def test_what_a_pack_needs_is_loaded_with_it(tmp_path: Path) -> None:
+    """The test need not name it again."""
+    (tmp_path / "own.yaml").write_text(PACK.replace("params:", "needs: [essential]\nparams:"))
+    (tmp_path / "own.test.yaml").write_text(TESTS.replace("with: [essential]\n", ""))
+    (read,) = read_tests([tmp_path / "own.test.yaml"])
+    assert "site_offline" in [rule.name for rule in read.program.rules]
+
+
 def test_a_device_is_read_as_a_whole_unless_a_path_is_left_out(tmp_path: Path) -> None:
     """Then each of its paths is read by itself, as of a service that cannot be listed; no device is read both ways."""
     file = tmp_path / "a.test.yaml"
