@@ -48,25 +48,41 @@ class Advice(NamedTuple):
         return f" ({abs(self.clear_at - self.limit):.4g}{' ' + self.unit if self.unit else ''} {side} the limit)"
 
 
-def advise(rule: Rule, flaps: Sequence[Flap]) -> Advice | None:
-    """Return what would have prevented these flaps of a rule; None where nothing would."""
-    if not flaps:
-        return None
+def advise(rule: Rule, flaps: Sequence[Flap]) -> Advice:
+    """Return what would have prevented these flaps of a rule, at least one."""
     point = _plain(rule.value)
     limit = _limit(rule, point)
-    recovered = [flap.recovered for flap in flaps if flap.recovered is not None]
-    can_tell = point is not None and rule.peak and rule.value_type == NUMBER and len(recovered) == len(flaps)
     name = "" if point is None else f"{rule.each}.{point.name}" if point.each else point.name
     return Advice(
         rule=rule.name,
         flaps=len(flaps),
-        keep_s=_beyond(max(flap.clear_s for flap in flaps)),
-        clear_at=_past(recovered, -rule.peak, limit) if can_tell else None,
+        keep_s=_keep(flaps),
+        clear_at=_clear_at(rule, flaps, limit),
         sign=">=" if rule.peak < 0 else "<=",
         value=name.replace("/", "."),
         unit="" if point is None else point.unit,
         limit=limit,
     )
+
+
+def advise_more(advice: Advice, rule: Rule, kept: Sequence[Flap], cleared: Sequence[Flap]) -> Advice:
+    """Return the advice, wide enough also for the flaps that were left when the rules were run with it."""
+    if kept:
+        advice = advice._replace(keep_s=max(advice.keep_s, _keep(kept)))
+    if cleared and advice.clear_at is not None:
+        advice = advice._replace(clear_at=_clear_at(rule, cleared, advice.limit) or advice.clear_at)
+    return advice
+
+
+def _keep(flaps: Sequence[Flap]) -> float:
+    return _beyond(max(flap.clear_s for flap in flaps))
+
+
+def _clear_at(rule: Rule, flaps: Sequence[Flap], limit: float | None) -> float | None:
+    recovered = [flap.recovered for flap in flaps if flap.recovered is not None]
+    if _plain(rule.value) is None or not rule.peak or rule.value_type != NUMBER or len(recovered) < len(flaps):
+        return None
+    return _past(recovered, -rule.peak, limit)
 
 
 def _plain(code: Code | None) -> Input | None:

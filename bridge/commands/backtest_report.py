@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from bridge.commands.backtest_advice import written
 from bridge.commands.backtest_runs import Outcome, Span
 from bridge.commands.backtest_study import Advised, Result, Study, Sum
 from bridge.commands.backtest_watch import median
@@ -63,7 +64,7 @@ def _variant_table(results: Sequence[Result], by_device: bool) -> list[str]:
             own = [result.variant.label(), one.rule, *([one.device or "-"] if by_device else [])]
             meant = advice.get(one.rule)
             clear = "-" if meant is None or meant.clear_at is None else f"{meant.sign} {meant.clear_at:g}"
-            keep = "-" if meant is None else span_text(meant.keep_s)
+            keep = "-" if meant is None else written(meant.keep_s)
             rows.append([*own, *_cells(one, by_device), clear, keep])
     return _aligned([*names, *_COLUMNS, "clear at", "or keep for"], rows, len(names))
 

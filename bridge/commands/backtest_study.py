@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from bridge.commands.backtest_advice import Advice, advise, with_clear, with_keep
+from bridge.commands.backtest_advice import Advice, advise, advise_more, with_clear, with_keep
 from bridge.commands.backtest_feeds import Input
 from bridge.commands.backtest_runs import Outcome, Runner, Span, jobs_of
 from bridge.commands.backtest_variants import Variant
 from bridge.commands.backtest_watch import Flap, Tally
 from bridge.core.rules import Program
+
+_ROUNDS = 3  # of advice that is run; one is nearly always enough
 
 
 class Sum(NamedTuple):
@@ -86,46 +88,72 @@ def study_of(
         return found
 
     first = played({number: variant.program for number, variant in enumerate(variants)})
-    advice = {number: _advice(first[number], variant, shown) for number, variant in enumerate(variants)}
-    advice = {number: own for number, own in advice.items() if own}
-    kept = played({number: with_keep(variants[number].program, own) for number, own in advice.items()})
-    cleared = played({number: with_clear(variants[number].program, own) for number, own in advice.items()})
-    results = []
-    for number, variant in enumerate(variants):
-        sums = sums_of(first[number], variant, shown, by == "device")
-        own = advice.get(number, {})
-        after = [_by_name(runs.get(number, ()), variant) for runs in (kept, cleared)]
-        advised = [Advised(one, after[0][name], after[1][name]) for name, one in own.items()]
-        results.append(Result(variant, tuple(sums), tuple(advised)))
+    rules = [rule.name for rule in variants[0].program.rules if _is_shown(rule.name, shown)]
+    sums = {number: sums_of(first[number], rules, by == "device") for number in first}
+    advice = {number: _advice(variant.program, first[number], shown) for number, variant in enumerate(variants)}
+    advised = _advised(variants, advice, played)
+    results = [Result(variant, tuple(sums[number]), advised.get(number, ())) for number, variant in enumerate(variants)]
     outcomes = sorted(first[0], key=lambda one: str(one.input))
     return Study(tuple(outcomes), tuple(results), by == "device")
 
 
-def _by_name(outcomes: Sequence[Outcome], variant: Variant) -> dict[str, Sum]:
-    return {one.rule: one for one in sums_of(outcomes, variant, None, False)}
+def _advised(
+    variants: Sequence[Variant],
+    advice: Mapping[int, Mapping[str, Advice]],
+    played: Callable[[Mapping[int, Program]], Mapping[int, Sequence[Outcome]]],
+) -> dict[int, tuple[Advised, ...]]:
+    """Return the advice for each variant with what came of it: run, and widened where it left flaps."""
+    told: dict[int, tuple[Advised, ...]] = {}
+    for _ in range(_ROUNDS):
+        advice = {number: own for number, own in advice.items() if own}
+        kept = played({number: with_keep(variants[number].program, own) for number, own in advice.items()})
+        cleared = played({number: with_clear(variants[number].program, own) for number, own in advice.items()})
+        for number, own in advice.items():
+            after_keep, after_clear = _by_name(kept[number]), _by_name(cleared[number])
+            told[number] = tuple(Advised(one, after_keep[name], after_clear[name]) for name, one in own.items())
+        advice = {number: _more(variants[number].program, told[number]) for number in advice}
+    return told
 
 
-def _advice(outcomes: Sequence[Outcome], variant: Variant, shown: set[str] | None) -> dict[str, Advice]:
-    rules = {rule.name: rule for rule in variant.program.rules}
-    found = (advise(rules[one.rule], one.flaps) for one in sums_of(outcomes, variant, shown, False))
-    return {one.rule: one for one in found if one is not None}
+def _advice(program: Program, outcomes: Sequence[Outcome], shown: set[str] | None) -> dict[str, Advice]:
+    rules = {rule.name: rule for rule in program.rules}
+    sums = _by_name(outcomes)
+    return {name: advise(rules[name], one.flaps) for name, one in sums.items() if one.flaps and _is_shown(name, shown)}
 
 
-def sums_of(outcomes: Iterable[Outcome], variant: Variant, shown: set[str] | None, by_device: bool) -> list[Sum]:
+def _more(program: Program, told: Sequence[Advised]) -> dict[str, Advice]:
+    """Return wider advice for a variant in which flaps were left; nothing when there were none."""
+    if not any(one.kept.flaps or one.cleared.flaps for one in told):
+        return {}
+    rules = {rule.name: rule for rule in program.rules}
+    return {
+        one.advice.rule: advise_more(one.advice, rules[one.advice.rule], one.kept.flaps, one.cleared.flaps)
+        for one in told
+    }
+
+
+def _by_name(outcomes: Sequence[Outcome]) -> dict[str, Sum]:
+    names = dict.fromkeys(tally.rule for outcome in outcomes for tally in outcome.tallies)
+    return {one.rule: one for one in sums_of(outcomes, list(names), by_device=False)}
+
+
+def _is_shown(name: str, shown: set[str] | None) -> bool:
+    return shown is None or name in shown
+
+
+def sums_of(outcomes: Iterable[Outcome], rules: Sequence[str], by_device: bool) -> list[Sum]:
     """Return one sum per alert, in the order of the rules, or one per alert and device."""
-    rules = [rule.name for rule in variant.program.rules]
     tallies: dict[tuple[str, str], list[Tally]] = {}
-    events: dict[str, Counter[str]] = {rule: Counter() for rule in rules}
+    events: dict[str, Counter[str]] = {}
     for outcome in outcomes:
         for tally in outcome.tallies:
             tallies.setdefault((tally.rule, tally.device if by_device else ""), []).append(tally)
         for (event, rule), count in outcome.events.items():
-            events[rule][event] += count
+            events.setdefault(rule, Counter())[event] += count
     sums = []
     for rule in rules:
-        if shown is None or rule in shown:
-            devices = sorted(device for name, device in tallies if name == rule) or [""]
-            sums += [_sum(rule, device, tallies.get((rule, device), []), events[rule]) for device in devices]
+        devices = sorted(device for name, device in tallies if name == rule) or [""]
+        sums += [_sum(rule, device, tallies.get((rule, device), []), events.get(rule, Counter())) for device in devices]
     return sums
 
 

@@ -230,6 +230,13 @@ def test_advice_was_run(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "clear: battery.soc >= 23.1 (3.1 % above the limit): 0 flaps, fired 1 time" in capsys.readouterr().out
 
 
+def test_advice_that_left_flaps_is_widened(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To hold it for 21 minutes brings its end near to the firing that came 40 minutes later: so 41 it must be."""
+    path = recorded(tmp_path / "r.jsonl", [50, 19, *[50] * 20, 19, *[50] * 40, 19, *[50] * 60])
+    (advice,) = backtested(capsys, path, "--rules", pack)["variants"][0]["advice"]
+    assert (advice["flaps"], advice["keep_firing_for_s"], advice["kept"]) == (1, 2460.0, {"flaps": 0, "fired": 1})
+
+
 def test_what_the_bridge_published_gives_the_same(
     pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
