@@ -19,6 +19,7 @@ _LABEL = 12  # width of the names on the left
 _VALUE = 12  # least width of the column of values
 _WIDEST_VALUE = 24
 _BRIEF = 28  # characters of a part inside an outline
+_TINY = 8  # and where that is too long, too
 _SHORTEST = 20  # characters of an expression, however narrow the terminal
 _NAMED = ("point", "record", "params", "profile")
 _OPERANDS = ("constant",)  # literals: they stand in the line above already
@@ -186,44 +187,50 @@ def _tree(name: str, root: Document, width: int) -> list[str]:
     lines = _fields([(name, root["text"] if rows[0][2] != root["text"] else "")], width)
     for mark, value, text, note in rows:
         head = f"  {mark} {_cut(value, values):{values}}  "
-        if len(head) + texts + 2 + len(note) <= width:
-            lines.append(f"{head}{text:{texts}}  {note}".rstrip())
+        if note and len(head) + texts + 2 + len(note) <= width:
+            lines.append(f"{head}{text:{texts}}  {note}")
             continue
-        indent = " " * (len(head) + len(text) - len(text.lstrip()))
-        lines += [_cut(head + text, width), _cut(f"{indent}  {note}", width)]
+        lines.append(_cut(head + text, width))
+        if note:
+            indent = " " * (len(head) + len(text) - len(text.lstrip()) + 2)
+            lines.append(_cut(indent + note, width))
     return lines
 
 
 def _rows(node: Document, level: int, room: int) -> Iterator[tuple[str, str, str, str]]:
     """Yield mark, value, indented text and note of a node and all below it."""
     mark = "?" if node["value"] is None else " "
-    text = node["text"] if len(node["text"]) <= room else _outline(node)
+    text = node["text"] if len(node["text"]) <= room else _outline(node, room)
     yield mark, printable(quantity(node["value"], node["unit"])), "  " * level + printable(text), _note(node)
     for part in node["parts"]:
         if part["op"] not in _OPERANDS:
             yield from _rows(part, level + 1, room - 2)
 
 
-def _outline(node: Document) -> str:
+def _outline(node: Document, room: int) -> str:
     """Return an expression with … for its long parts: they stand in the lines below."""
-    op, short = node["op"], [_brief(part["text"]) for part in node["parts"]]
-    if op in _NAMED or not short:
+    op, parts = node["op"], [part["text"] for part in node["parts"]]
+    if op in _NAMED or not parts:
         return str(node["text"])
+    for longest in (_BRIEF, _TINY):
+        text = _joined(node, op, [part if len(part) <= longest else "…" for part in parts])
+        if len(text) <= room:
+            break
+    return text
+
+
+def _joined(node: Document, op: str, parts: list[str]) -> str:
     if op == "compare":
-        return short[0] + "".join(f" {sign} {part}" for sign, part in zip(node["signs"], short[1:]))
-    if op in ("and", "or") or not op.isalpha() and op not in ("over_time", "over_devices"):
-        return f" {op} ".join(short)
+        return parts[0] + "".join(f" {sign} {part}" for sign, part in zip(node["signs"], parts[1:]))
     if op == "in":
-        return f"{short[0]} in ({', '.join(short[1:])})"
+        return f"{parts[0]} in (…)"
     if op == "choice":
-        return f"{short[0]} if {short[1]} else {short[2]}"
+        return f"{parts[0]} if {parts[1]} else {parts[2]}"
     if op in ("not", "negative"):
-        return f"not {short[0]}" if op == "not" else f"-{short[0]}"
+        return f"not {parts[0]}" if op == "not" else f"-{parts[0]}"
+    if op in ("and", "or") or not op.replace("_", "").isalpha():
+        return f" {op} ".join(parts)
     return f"{node.get('function', op)}(…)"
-
-
-def _brief(text: str) -> str:
-    return text if len(text) <= _BRIEF else "…"
 
 
 def _note(node: Document) -> str:
@@ -231,7 +238,7 @@ def _note(node: Document) -> str:
     if node["op"] == "over_time":
         return _window(node)
     if node["op"] == "over_devices":
-        return f"of {len(node['parts'])} {node['class']}"
+        return f"{len(node['parts'])} device" + "s" * (len(node["parts"]) != 1)
     if node.get("quality") is None:
         return ""
     if node["quality"] == "good":

@@ -13,9 +13,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from bridge.cli import main
+from bridge.commands.explain_text import explained
+from bridge.core.engine import Engine
+from bridge.core.explain import explain
 from bridge.files.paths import schemas_directory
+from bridge.model import Read
 from bridge.simulator.simulator import Simulator
 from tests.commands.test_replay import BATTERY, Recording
+from tests.core.small_site import alert, engine, feed, samples
 from tests.end_to_end.programs import Bridge
 from tests.mosquitto import MOSQUITTO, Mosquitto, Subscriber
 
@@ -238,6 +243,122 @@ def test_damage_and_ends_are_told(
     out, err = capsys.readouterr()
     assert "it holds nothing after this moment" in err
     assert "cannot tell: battery.soc is stale (not read for 1 h, 30 s are allowed)" in out
+
+
+# -- the page of anything -----------------------------------------------------------------------------------------
+
+
+def page(on: Engine, alert_id: str, now: float, width: int = 100) -> list[str]:
+    lines = explained(explain(on, alert_id, now), width)
+    assert all(len(line) <= width and line == line.rstrip() for line in lines)
+    return lines
+
+
+def test_the_page_tells_who_heard_of_it() -> None:
+    """Announcement, acknowledgement, silence, inhibition, reminder, escalation, keep_firing_for and flapping."""
+    on = engine(
+        alert("all", "system.low_soc"),
+        alert(
+            "low",
+            "battery.soc < 10",
+            keep_firing_for="1m",
+            inhibited_by=["all"],
+            on_unknown="clear",
+            repeat="1h",
+            escalate={"after": "2h", "severity": "critical"},
+        ),
+        alert("flaps", "battery.power > 5"),
+    )
+    feed(on, 1000.0, {"site.online": True, "battery.soc": 5.0, "system.low_soc": False})
+    on.acknowledge("low", 1001.0)
+    feed(on, 1010.0, {"battery.soc": 8.0, "system.low_soc": True})
+    on.silence({"alert": "low"}, 1600.0, 1011.0, "works")
+    feed(on, 1020.0, {"battery.soc": 50.0})
+    assert page(on, "low", 1030.0)[4:15] == [
+        "phase       firing (clear, until keep_firing_for is over), since 1970-01-01 00:17:00 UTC (10 s ago)",
+        "firing      since 1970-01-01 00:16:40 UTC (30 s ago)",
+        "severity    warning, pack small",
+        "value       50 %, 5 % when it fired, 5 % at worst",
+        "keep firing 10 s of 1 min, over in 50 s (1970-01-01 00:18:00 UTC)",
+        "reminder    every 1 h while it fires, the next in 59 min 30 s (1970-01-01 01:16:40 UTC)",
+        "escalation  critical after 2 h, in 1 h 59 min (1970-01-01 02:16:40 UTC)",
+        "announced   1970-01-01 00:16:40 UTC (30 s ago)",
+        "quiet       acknowledged: no reminders and no escalation until it is over",
+        'silenced    by silence 1 "works", ends in 9 min 30 s (1970-01-01 00:26:40 UTC)',
+        "inhibited   while all fires",
+    ]
+    assert "on unknown  counts as clear" in page(on, "low", 1030.0)
+    for turn in range(12):
+        feed(on, 1100.0 + turn, {"battery.power": 10 * (turn % 2)})
+        lines = page(on, "flaps", 1100.0 + turn)
+        assert ("fired       2 times within the last hour" in lines) is (turn in (3, 4))
+    flapping = (
+        "flapping    fired 5 times or more within an hour; over in 30 min (1970-01-01 00:48:31 UTC) if it stays as"
+    )
+    assert flapping in page(on, "flaps", 1111.0)
+
+
+@pytest.mark.parametrize(
+    ("expr", "lines"),
+    [
+        (
+            "not (battery.soc < 10 or battery.power > 10000 or battery.soc > 90 or battery.power < -10000)",
+            ["    false         not …", "    true            … or … or … or …"],
+        ),
+        (
+            "battery.soc + battery.power in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)",
+            ["    true          battery.soc + battery.power in (…)"],
+        ),
+        (
+            "-(battery.soc + battery.power + battery.soc + battery.power + 1) < 5 - battery.soc",
+            ["    true          … < 5 - battery.soc", "    -11             -…", "    11                … + 1"],
+        ),
+        (
+            "max(battery[*].soc) > 90",
+            [
+                "    50 %            max(battery[*].soc)  2 devices",
+                "    40 %              battery[1].soc     read 0 s ago",
+            ],
+        ),
+        ("held(battery.soc < 20) > 5", ["    0 s             held(battery.soc < 20)"]),
+    ],
+)
+def test_long_parts_are_outlined(expr: str, lines: list[str]) -> None:
+    """Each operation has its outline; what is left out stands in the lines below."""
+    on = engine(alert("it", expr))
+    feed(
+        on,
+        1000.0,
+        {"site.online": True, "battery.soc": 5, "battery.power": 0, "battery.1.soc": 40, "battery.2.soc": 50},
+    )
+    told = page(on, "it", 1000.0)
+    assert [line for line in lines if line not in told] == []
+
+
+def test_a_narrow_terminal_and_a_hostile_name() -> None:
+    """Notes move to their own line, and what is not printable stays text."""
+    on = engine(alert("low", "battery.soc < 10", source="\x1b[2J"))
+    on.step(1000.0, samples({"site.online": True, "battery.soc": 50.0}, 1000.0), [Read("system", 1000.0, 30.0)])
+    on.step(1100.0, [])
+    assert page(on, "low", 1100.0, 50)[-3:] == [
+        "  ? unknown       battery.soc < 10",
+        "  ? unknown         battery.soc",
+        "                      stale: not read for 1 min 4…",
+    ]
+    assert "source      \\x1b[2J" in page(on, "low", 1100.0)
+
+
+def test_missing_points_are_listed() -> None:
+    """A device that lacks what the rule needs is told with the points."""
+    on = engine(alert("cells", "battery.cell_voltage.max > 3.6", each="battery"))
+    feed(on, 1000.0, {"battery.1.soc": 50})
+    assert page(on, "cells", 1000.0)[1:] == [
+        "watches nothing: no battery has cell_voltage.max",
+        "",
+        "battery/1   lacks cell_voltage.max",
+        "",
+        "expr        battery.cell_voltage.max > 3.6",
+    ]
 
 
 # -- a running bridge ---------------------------------------------------------------------------------------------
