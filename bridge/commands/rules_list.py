@@ -23,10 +23,18 @@ from bridge.commands.played import SilentSink, open_recording
 from bridge.commands.rule_choice import add_rule_choice, site_with_rules
 from bridge.commands.table import table
 from bridge.core.alerts import AlertState, Rule
+from bridge.core.derived import DerivedRule
 from bridge.core.engine import Engine
 from bridge.core.explain_absent import missing_points, unwatched_verdict
 from bridge.core.rule_diff import span
-from bridge.core.rule_inputs import InputState, RuleInput, input_states, inputs_of
+from bridge.core.rule_inputs import (
+    InputState,
+    RuleInput,
+    input_states,
+    reads_of_alert,
+    reads_of_record,
+    written_inputs,
+)
 from bridge.core.rule_test import SITE_ONLINE, live_point
 from bridge.core.rules import Program
 from bridge.errors import SourceError
@@ -99,23 +107,51 @@ def _looked_at(program: Program, samples: Sequence[Sample], devices: Iterable[De
 
 
 def _rows(program: Program) -> list[dict[str, Any]]:
-    return [{**_about(rule), "inputs": _listed(inputs_of(program, rule))} for rule in program.rules]
+    alerts = [
+        {**_about(rule), "inputs": _listed(written_inputs(reads_of_alert(program, rule)))} for rule in program.rules
+    ]
+    records = [
+        {**_about_record(one), "inputs": _listed(written_inputs(reads_of_record(program, one)))}
+        for one in _records(program)
+    ]
+    return [*records, *alerts]
 
 
 def _found(engine: Engine) -> list[dict[str, Any]]:
-    return [row for rule in engine.program.rules for row in _found_of(engine, rule)]
+    rows = [row for one in _records(engine.program) for row in _record_rows(engine, one)]
+    return rows + [row for rule in engine.program.rules for row in _alert_rows(engine, rule)]
 
 
-def _found_of(engine: Engine, rule: Rule) -> Iterator[dict[str, Any]]:
+def _records(program: Program) -> list[DerivedRule]:
+    """Return the records of packs; the facts that the GX tells are computed likewise, but are no rules."""
+    return [one for one in program.derived if one.is_record and not one.derived.name.startswith("profile/")]
+
+
+def _record_rows(engine: Engine, rule: DerivedRule) -> Iterator[dict[str, Any]]:
+    """Yield a row for each device that has the record."""
+    reads = reads_of_record(engine.program, rule)
+    states = [state for state in engine.derived_states.values() if state.rule is rule]
+    for state in states:
+        device = state.point.device if state.point else None
+        is_known = engine.store.values[state.slot] is not None
+        inputs = _listed(input_states(engine, reads, device))
+        path = device.path if device else None
+        yield {**_about_record(rule), "device": path, "state": "known" if is_known else "unknown", "inputs": inputs}
+    if not states:
+        yield {**_about_record(rule), "device": None, "state": "waits", "why": "no device has its points", "inputs": []}
+
+
+def _alert_rows(engine: Engine, rule: Rule) -> Iterator[dict[str, Any]]:
     """Yield a row for each device that the alert is watched on, or one that says why there is none."""
+    reads = reads_of_alert(engine.program, rule)
     states = [state for state in engine.alert_states.values() if state.rule is rule]
     for state in sorted(states, key=lambda one: one.order):
-        device = state.device.path if state.device else None
-        inputs = input_states(engine, rule, state.device)
-        yield {**_about(rule), "device": device, "state": _state(state), "inputs": _listed(inputs)}
+        inputs = _listed(input_states(engine, reads, state.device))
+        path = state.device.path if state.device else None
+        yield {**_about(rule), "device": path, "state": _state(state), "inputs": inputs}
     if not states:
-        missing = missing_points(engine, rule, None)
-        yield {**_about(rule), "device": None, "state": "waits", "why": unwatched_verdict(rule, missing), "inputs": []}
+        why = unwatched_verdict(rule, missing_points(engine, rule, None))
+        yield {**_about(rule), "device": None, "state": "waits", "why": why, "inputs": []}
 
 
 def _state(state: AlertState) -> str:
@@ -125,8 +161,14 @@ def _state(state: AlertState) -> str:
 
 
 def _about(rule: Rule) -> dict[str, Any]:
-    about = {"alert": rule.name, "pack": rule.pack, "severity": rule.severity, "each": rule.each}
-    return {**about, "for_s": rule.for_s}
+    about = {"rule": rule.name, "kind": "alert", "pack": rule.pack, "severity": rule.severity}
+    return {**about, "each": rule.each, "for_s": rule.for_s}
+
+
+def _about_record(rule: DerivedRule) -> dict[str, Any]:
+    derived = rule.derived
+    name = f"{derived.each}.{derived.name}" if derived.each else derived.name
+    return {"rule": name.replace("/", "."), "kind": "record", "each": derived.each, "unit": derived.unit}
 
 
 def _listed(inputs: Iterable[RuleInput]) -> list[dict[str, Any]]:
@@ -138,19 +180,19 @@ def _listed(inputs: Iterable[RuleInput]) -> list[dict[str, Any]]:
 
 def _lines(rows: Sequence[dict[str, Any]], is_found: bool) -> Iterator[str]:
     if not is_found:
-        yield from table(
-            ("alert", "pack", "severity", "for", "each", "reads"),
-            [
-                (row["alert"], row["pack"], row["severity"], span(row["for_s"]), row["each"] or "-", _reads(row))
-                for row in rows
-            ],
-        )
+        yield from table(("rule", "severity", "for", "each", "reads"), [_cells(row) for row in rows])
         return
-    cells = [(row["alert"], row["device"] or "-", row["state"], _inputs(row)) for row in rows]
-    yield from table(("alert", "device", "state", "inputs"), cells)
+    cells = [(row["rule"], row["device"] or "-", row["state"], _inputs(row)) for row in rows]
+    yield from table(("rule", "device", "state", "inputs"), cells)
     states = [row["state"] for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
-    yield f"{len({row['alert'] for row in rows})} alerts, {len(rows)} with their devices: {counts}"
+    yield f"{len({row['rule'] for row in rows})} rules, {len(rows)} with their devices: {counts}"
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    is_alert = row["kind"] == "alert"
+    severity, for_text = (row["severity"], span(row["for_s"])) if is_alert else ("record", "-")
+    return row["rule"], severity, for_text, row["each"] or "-", _reads(row)
 
 
 def _reads(row: dict[str, Any]) -> str:

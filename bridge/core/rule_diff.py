@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bridge.core.rule_inputs import dotted
 from bridge.core.rule_test import Outcome, RuleTest, Want, WantPoint
 from bridge.model import Event
 
@@ -124,19 +125,12 @@ def _point(want: WantPoint, outcome: Outcome) -> Iterator[Line]:
     got = next((value for at_s, value in reversed(history or ()) if at_s <= want.at_s + CLOSE_S), None)
     if history and is_close(want.value, got, want.within):
         return
-    expected = {"at": want.at_s, "point": _dotted(want.name), "value": want.value}
+    expected = {"at": want.at_s, "point": dotted(want.name), "value": want.value}
     yield Line("-", _flow(expected))
     if not history:
         yield Line("+", "", "nothing in the test has the points that the record needs, or none was known")
     else:
         yield Line("+", _flow({**expected, "value": got}))
-
-
-def _dotted(name: str) -> str:
-    head, _, rest = name.partition("/")
-    number, _, below = rest.partition("/")
-    name = f"{head}[{number}].{below}" if number.isdigit() else name
-    return name.replace("/", ".")
 
 
 # -- writing --------------------------------------------------------------------------------------------------------

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
 from bridge.core.alerts import Rule
+from bridge.core.derived import DerivedRule
 from bridge.core.engine import Engine
 from bridge.core.formula import Formula, Input
 from bridge.core.rules import Program
@@ -31,24 +32,44 @@ class RuleInput(NamedTuple):
     state: InputState | None
 
 
-def inputs_of(program: Program, rule: Rule) -> list[RuleInput]:
-    """Return the points that a rule reads, under functions over time too."""
-    each = f"{rule.each}[*]." if rule.each not in (None, "*") else "device."
-    named = [(each if one.each else "") + one.name.replace("/", ".") for one in rule.points]
-    grouped = [f"{kind}[*].{one.name.replace('/', '.')}" for kind, one in _members(program, rule)]
+class Reads(NamedTuple):
+    """A rule, and what it reads of the site, of its device, and of all devices of a class."""
+
+    each: str | None
+    points: tuple[Input, ...]
+    members: tuple[tuple[str, Input], ...]
+
+
+def reads_of_alert(program: Program, rule: Rule) -> Reads:
+    """Return what an alert reads, under functions over time too."""
+    return Reads(rule.each, rule.points, tuple(_members(program, rule.each, rule.formulas())))
+
+
+def reads_of_record(program: Program, rule: DerivedRule) -> Reads:
+    """Return what a record reads, under functions over time too."""
+    each, formula = rule.derived.each, rule.derived.formula
+    points = {(one.each, one.name): one for one in _leafs(program, each, formula)}
+    return Reads(each, tuple(points.values()), tuple(_members(program, each, [formula])))
+
+
+def written_inputs(reads: Reads) -> list[RuleInput]:
+    """Return the points as a rule names them, of no device in particular."""
+    each = "device." if reads.each == "*" else f"{reads.each}[*]."
+    named = [(each if one.each else "") + one.name.replace("/", ".") for one in reads.points]
+    grouped = [f"{kind}[*].{one.name.replace('/', '.')}" for kind, one in reads.members]
     return [RuleInput(name, None) for name in dict.fromkeys([*named, *grouped])]
 
 
-def input_states(engine: Engine, rule: Rule, device: Device | None) -> list[RuleInput]:
-    """Return the points that a rule reads, for one device, with the state of each now."""
+def input_states(engine: Engine, reads: Reads, device: Device | None) -> list[RuleInput]:
+    """Return the points that a rule reads for one device, with the state of each now."""
     prefix = f"{device.path}/" if device else ""
-    found = {one.of(prefix): _state(engine, one, one.of(prefix)) for one in rule.points}
-    for kind, one in _members(engine.program, rule):
+    found = {one.of(prefix): _state(engine, one, one.of(prefix)) for one in reads.points}
+    for kind, one in reads.members:
         for other in engine.store.devices:
             if other.kind == kind:
                 name = f"{other.path}/{one.name}"
                 found[name] = _state(engine, one, name)
-    return [RuleInput(_dotted(name), state) for name, state in found.items()]
+    return [RuleInput(dotted(name), state) for name, state in found.items()]
 
 
 def _state(engine: Engine, one: Input, name: str) -> InputState:
@@ -62,19 +83,33 @@ def _state(engine: Engine, one: Input, name: str) -> InputState:
     return InputState.INVALID if is_known else InputState.MISSING
 
 
-def _members(program: Program, rule: Rule) -> Iterator[tuple[str, Input]]:
-    """Yield what the aggregates of a rule read of every device, with the class."""
-    derived = {(one.derived.each, one.derived.name): one.derived.formula for one in program.derived}
-    formulas: list[Formula] = rule.formulas()
-    while formulas:
-        formula = formulas.pop()
+def _derived(program: Program) -> dict[tuple[str | None, str], DerivedRule]:
+    return {(one.derived.each, one.derived.name): one for one in program.derived}
+
+
+def _leafs(program: Program, each: str | None, formula: Formula) -> Iterator[Input]:
+    """Yield what a formula reads; of a function over time, what that reads."""
+    for one in formula.inputs:
+        inner = _derived(program).get((each if one.each else None, one.name))
+        if inner is not None and not inner.is_record:
+            yield from _leafs(program, each, inner.derived.formula)
+        elif not one.name.startswith("@"):
+            yield one
+
+
+def _members(program: Program, each: str | None, formulas: Iterable[Formula]) -> Iterator[tuple[str, Input]]:
+    """Yield what the aggregates in formulas read of every device, with the class."""
+    for formula in formulas:
         for members in formula.members:
             yield from ((members.kind, one) for one in members.inputs if not one.name.startswith("~"))
-        inner = (derived.get((rule.each if one.each else None, one.name)) for one in formula.inputs)
-        formulas += [one for one in inner if one is not None]
+        for one in formula.inputs:
+            inner = _derived(program).get((each if one.each else None, one.name))
+            if inner is not None and not inner.is_record:
+                yield from _members(program, each, [inner.derived.formula])
 
 
-def _dotted(name: str) -> str:
+def dotted(name: str) -> str:
+    """Return a topic name as rules write it: `battery[512].soc`."""
     head, _, rest = name.partition("/")
     number, _, below = rest.partition("/")
     return f"{head}[{number}].{below.replace('/', '.')}" if number.isdigit() else name.replace("/", ".")
