@@ -25,6 +25,7 @@ from bridge.core.engine import Engine
 from bridge.core.rules import Program
 from bridge.errors import ConfigError
 from bridge.files.settings import Settings, Site
+from bridge.model import Read, Sample
 from bridge.playback import clocks_before
 from bridge.site import SiteParts
 
@@ -66,7 +67,7 @@ class Lane:
         self._now = -math.inf
         self.watch = Watch(self._engine, span.begin, span.flap_s)
 
-    def step(self, now: float, feed: Feed, samples: list, reads: list) -> None:  # type: ignore[type-arg]
+    def step(self, now: float, feed: Feed, samples: Sequence[Sample], reads: Sequence[Read]) -> None:
         """Let the clocks before `now` run out, each at its time, then take what came in."""
         self.run_to(now)
         self.watch.look(now, self._engine.step(now, samples, reads))
@@ -88,7 +89,7 @@ def play(job: Job, parts: SiteParts) -> list[Outcome]:
         with feed_of(job.input, parts) as (site, feed):
             lanes = [Lane(site, program, parts, span) for _, program in job.variants]
             while (due := feed.next_due()) < math.inf:
-                if due > span.end:
+                if due >= span.end:
                     now = span.end
                     break
                 now = due

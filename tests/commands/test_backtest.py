@@ -191,6 +191,7 @@ def test_only_the_span_counts(pack: str, tmp_path: Path, capsys: pytest.CaptureF
     )
     whole = backtested(capsys, path, "--rules", pack, "--span", "2026-01-31..2026-01-31")
     assert alerts(whole)["own_low"]["fired"] == 3
+    assert backtested(capsys, path, "--rules", pack, "--span", "..2026-01-31T12:00")["inputs"][0]["from"] is None
     assert backtested(capsys, path, "--rules", pack, "--span", "..2026-01-30")["inputs"][0]["from"] is None
 
 
