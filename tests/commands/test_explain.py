@@ -292,10 +292,8 @@ def test_the_page_tells_who_heard_of_it() -> None:
         feed(on, 1100.0 + turn, {"battery.power": 10 * (turn % 2)})
         lines = page(on, "flaps", 1100.0 + turn)
         assert ("fired       2 times within the last hour" in lines) is (turn in (3, 4))
-    flapping = (
-        "flapping    fired 5 times or more within an hour; over in 30 min (1970-01-01 00:48:31 UTC) if it stays as"
-    )
-    assert flapping in page(on, "flaps", 1111.0)
+    flapping = "flapping    fired 5 times or more within an hour; over in 30 min (1970-01-01 00:48:31 UTC)"
+    assert [line for line in page(on, "flaps", 1111.0) if line.startswith(flapping)]
 
 
 @pytest.mark.parametrize(
