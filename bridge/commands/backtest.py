@@ -33,7 +33,7 @@ examples:
 
 inputs, plain or gzip, told apart by their content:
   recordings of `victron-bridge record`
-  what the bridge published: `mosquitto_sub -t 'victron/#' -F %j > log.jsonl`, or `run --dry-run`
+  what the bridge published: `mosquitto_sub -t 'victron/#' -F %j > log.jsonl`
   a CSV export of the VRM portal (Advanced, Download CSV); columns that are not understood are left out and counted
 
 columns:
