@@ -89,7 +89,7 @@ _TURN = st.tuples(
     st.booleans(),
     st.sampled_from([""] * 10 + _ACTIONS),
 )
-_HISTORY = st.lists(_TURN, min_size=1, max_size=25)
+_HISTORY = st.lists(_TURN, min_size=12, max_size=25)
 
 
 def turn(on: Engine, now: float, changes: dict[str, Any], is_read: bool, action: str) -> list[Event]:

@@ -72,7 +72,9 @@ class Account:
 
 
 _EIGHTHS = st.integers(0, 400).map(lambda eighths: eighths / 8)
-_SIGNALS = st.lists(st.tuples(_EIGHTHS, st.sampled_from([Signal.ON, Signal.OFF, Signal.UNKNOWN])), max_size=40)
+_SIGNALS = st.lists(
+    st.tuples(_EIGHTHS, st.sampled_from([Signal.ON, Signal.OFF, Signal.UNKNOWN])), min_size=15, max_size=40
+)
 
 
 @given(_SIGNALS, st.sampled_from([0.0, 5.0, 30.0, 60.0]), st.sampled_from([0.0, 5.0, 30.0, 60.0]))

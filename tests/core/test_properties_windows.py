@@ -340,10 +340,9 @@ def test_an_hour_of_the_week_equals_a_naive_reference(weeks: list[Any], local: f
 
 # -- through the engine -------------------------------------------------------------------------------------------
 
-FRESH_S = 45.0
 _STEPS = st.lists(
     st.tuples(st.sampled_from([1.0, 10.0, 10.0, 10.0, 13.0, 40.0, 70.0, 400.0]), st.none() | st.integers(0, 9)),
-    min_size=5,
+    min_size=8,
     max_size=40,
 )
 _ASKED = st.sampled_from(
@@ -357,10 +356,18 @@ def _spans(events: list[Event]) -> list[tuple[float, bool]]:
 
 @settings(max_examples=100)
 @given(
-    _ASKED, st.sampled_from([25.0, 60.0, 100.0]), st.sampled_from("<>"), st.sampled_from([0.137, 2.137, 5.3]), _STEPS
+    _ASKED,
+    st.sampled_from([25.0, 60.0, 100.0]),
+    st.sampled_from("<>"),
+    st.sampled_from([0.137, 2.137, 5.3]),
+    st.sampled_from([45.0, 1e9]),
+    _STEPS,
 )
+@example("avg_over_time", 60.0, ">", 5.3, 1e9, [(1.0, 0), (400.0, 0), (10.0, 0), (11.0, 9), (400.0, 9)])
+@example("avg_over_time", 60.0, "<", 5.3, 1e9, [(1.0, 9), (400.0, 9), (10.0, 9), (11.0, 0), (400.0, 0)])
+@example("avg_over_time", 60.0, ">", 5.3, 1e9, [(1.0, 0), (400.0, 0), (70.0, 9), (70.0, 9), (133.0, 0), (10.0, 5)])
 def test_a_condition_is_right_at_every_moment(
-    function: str, span_s: float, sign: str, limit: float, steps: list[Any]
+    function: str, span_s: float, sign: str, limit: float, fresh_s: float, steps: list[Any]
 ) -> None:
     """Whatever the engine leaves out, an alert is what the window says now, or said less than a bucket ago.
 
@@ -371,16 +378,17 @@ def test_a_condition_is_right_at_every_moment(
     past = Past(Window(function, span_s, ()))
     now, events = NOW, []
     for wait_s, level in steps:
-        if wait_s > FRESH_S and past.turns:
-            past.turns.append((now + FRESH_S, None))
+        if wait_s > fresh_s and past.turns:
+            past.turns.append((now + fresh_s, None))
         now += wait_s
         value = None if level is None else float(level)
         past.turns.append((now, value))
-        events += made.step(now, samples({"battery.soc": value}, now), [Read("system", now, FRESH_S)])
-    events += made.step(now + FRESH_S - 1, [])
+        events += made.step(now, samples({"battery.soc": value}, now), [Read("system", now, fresh_s)])
+    end = now + min(fresh_s - 1, 150.0)
+    events += made.step(end, [])
     first = past.turns[0][0]
-    ticks = [(first // past.width_s + turn) * past.width_s for turn in range(int((now + FRESH_S - first) / 2))]
-    moments = sorted({at for at, _ in past.turns} | {at for at in ticks if first <= at < now + FRESH_S - 1})
+    ticks = [(first // past.width_s + turn) * past.width_s for turn in range(int((end - first) / past.width_s) + 1)]
+    moments = sorted({at for at, _ in past.turns} | {at for at in ticks if first <= at < end})
     told, may_be, recent = _spans(events), {False}, []
     for at in moments:
         known_s = _known(past.parts(past.begin(at), at)) - COVERAGE * span_s
