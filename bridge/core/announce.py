@@ -241,15 +241,14 @@ class Announcer:
     def apply_silences(self, now: float) -> None:
         """Say what silences that began or ended at `now` change."""
         self.silences = {key: one for key, one in self.silences.items() if one.until > now}
-        for order in sorted(self.by_rule):
-            for alert in self.by_rule[order]:
-                is_silenced = alert.is_firing and self._silence_of(alert) is not None
-                if is_silenced != alert.silenced:
-                    alert.silenced = is_silenced
-                    self.changed[alert.id] = alert
-                elif not alert.is_firing:
-                    continue
-                self.reconcile(alert, now)  # after a restart what inhibits it may be another, too
+        for alert in sorted((one for alerts in self.by_rule.values() for one in alerts), key=_order):
+            is_silenced = alert.is_firing and self._silence_of(alert) is not None
+            if is_silenced != alert.silenced:
+                alert.silenced = is_silenced
+                self.changed[alert.id] = alert
+            elif not alert.is_firing:
+                continue
+            self.reconcile(alert, now)  # after a restart what inhibits it may be another, too
 
     def open_windows(self, now: float) -> float:
         """Look which maintenance windows are open; return when that next changes.

@@ -384,3 +384,12 @@ def test_the_peak_of_what_has_no_side_is_far_from_where_it_began(series: list[fl
     assert (over[0].peak, over[0].value_at_firing) == (13321, 277)
     again = feed(on, START + 90, {"battery.power": 5, "system.low_soc": True})
     assert (again[0].peak, again[0].value_at_firing) == (5, 5)
+
+
+def test_what_a_silence_lets_go_is_told_in_the_order_of_devices() -> None:
+    """Not in the order in which they appeared, which a restart does not keep."""
+    on = engine(alert("a", "battery.soc < 20", each="battery"))
+    feed(on, START, {"battery.2.soc": 50, "battery.1.soc": 50})
+    on.silence({}, START + 60, START)
+    feed(on, START + 1, {"battery.1.soc": 5, "battery.2.soc": 5})
+    assert [event.id for event in on.step(START + 100, [])] == ["a/battery/1", "a/battery/2"]
