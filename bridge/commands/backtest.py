@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from bridge.assemble import Assembly
 from bridge.clock import SteadyClock
-from bridge.commands.arguments import compiled_for, duration, settings_of
+from bridge.commands.arguments import add_flags, compiled_for, duration, settings_of
 from bridge.commands.backtest_feeds import inputs_of
 from bridge.commands.backtest_report import document, lines
 from bridge.commands.backtest_runs import Runner, Span, cores_here
@@ -44,8 +44,8 @@ columns:
   firing   share of the time that the alert existed
   unknown  share of the time that it could not be told, while its device was there and the GX answered
 
-Each input begins with engines that know nothing, also the second of two files of one site: join recordings of one
-night by recording longer. What lies before the span warms the rules up and is not counted.
+Each input begins with engines that know nothing, also the second of two files of one site. What lies before the
+span warms the rules up and is not counted.
 Exit code 1: an input could not be read; the others were counted.
 """
 _DAY_S = 86400.0
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("inputs", nargs="+", metavar="FILE", help="files and directories")
     add_rule_choice(parser)
-    parser.add_argument("--base-topic", metavar="TOPIC", help="first levels of the topics in a log (default: victron)")
+    add_flags(parser, "base_topic")
     parser.add_argument("--span", metavar="FROM..TO", help="count only this: ISO dates or times (UTC), either may lack")
     parser.add_argument(
         "--param", action="append", default=[], metavar="PACK.NAME=VALUES", help="compare values: 12..20/2 or 12,15,20"
