@@ -45,10 +45,11 @@ def _count(bench: Bench, load: workload.Workload, seed: int, name: str, cycles: 
     lane = bench.start_lane(f"benchmarks.{name}", load, bench.start_gx(load, seed)[0], prefix)
     lane.run(cycles, _PAUSE_S)
     lane.end()
-    return _total(found)
+    return total(found)
 
 
-def _total(path: Path) -> int:
+def total(path: Path) -> int:
+    """Return the instructions that a callgrind file tells of."""
     with open(path, "rb") as stream:
         stream.seek(-min(4096, os.path.getsize(path)), os.SEEK_END)
         found = re.findall(rb"^(?:totals|summary): (\d+)", stream.read(), re.MULTILINE)

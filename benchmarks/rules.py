@@ -6,14 +6,20 @@ per site and tick count, computed or skipped. Both sides see the same values, tu
 medians hold where seconds do not. The limit knows no UNKNOWN, no hysteresis, no lifecycle and no restart.
 
     python benchmarks/rules.py --ticks 300
+    python benchmarks/rules.py --instructions   per tick of one site, counted by valgrind: steadier than seconds
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import os
 import random
+import shutil
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -23,6 +29,7 @@ from typing import Any, NamedTuple
 
 import_path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.instructions import total  # noqa: E402
 from bridge.core.catalogue import Catalogue  # noqa: E402
 from bridge.core.engine import Engine  # noqa: E402
 from bridge.core.rules import Pack, Program, compile_packs  # noqa: E402
@@ -33,6 +40,7 @@ TICK_S, FOR_TICKS, WINDOW_TICKS = 10.0, 3, 30
 CHANGED = POINTS // 5
 EVALUATIONS = SITES * (THRESHOLDS + WINDOWS)  # per tick
 WARM_UP_TICKS = 40
+FEW, MORE = 60, 180  # ticks of the two runs whose difference is counted
 _SIGNS = ("<", ">", "<=", ">=")
 
 
@@ -167,6 +175,45 @@ def measure(ticks: int) -> tuple[list[float], list[float], Sequence[Engine]]:
     return ours[WARM_UP_TICKS:], theirs[WARM_UP_TICKS:], engines
 
 
+def run_side(side: str, ticks: int) -> None:
+    """Run one site on one side and nothing else, for valgrind to count."""
+    rules, points, turns = workload(1), live_points(), walk(100, ticks)
+    limit, own = by_hand(rules), [0.0] * POINTS
+    engine = Engine("site", program(rules))
+    times = [1_000_000.0 + tick * TICK_S for tick in range(ticks)]
+    batches = [[Sample(points[point], value, now) for point, value in turn] for now, turn in zip(times, turns)]
+    reads = [[Read("system", now, 3 * TICK_S)] for now in times]
+    if side == "ours":
+        for now, batch, read in zip(times, batches, reads):
+            engine.step(now, batch, read)
+    if side == "limit":
+        for tick, turn in enumerate(turns):
+            for point, value in turn:
+                own[point] = value
+            limit(own, tick)
+
+
+def count() -> None:
+    """Print the instructions per tick of one site; what making the samples takes is not counted."""
+    if shutil.which("valgrind") is None:
+        print("valgrind is not installed: nothing can be counted")
+        return
+    found = {}
+    with tempfile.TemporaryDirectory() as directory:
+        for side in ("limit", "ours", "idle"):
+            few, more = (_counted(side, ticks, Path(directory) / f"{side}.{ticks}") for ticks in (FEW, MORE))
+            found[side] = (more - few) / (MORE - FEW) / 1000
+    ours, limit = found["ours"] - found["idle"], found["limit"] - found["idle"]
+    print(f"thousand instructions per tick and site: ours {ours:.1f}, limit {limit:.1f}, ratio {ours / limit:.2f}")
+
+
+def _counted(side: str, ticks: int, out: Path) -> int:
+    counter = ("valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}")
+    command = (*counter, sys.executable, __file__, "--side", side, "--ticks", str(ticks))
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"})
+    return total(out)
+
+
 def memory_per_rule() -> tuple[float, float]:
     """Return bytes per rule and site of thresholds alone, and of thresholds and windows together."""
 
@@ -193,7 +240,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ticks", type=int, default=300, help="ticks per run (default 300)")
     parser.add_argument("--runs", type=int, default=3, help="runs, of which the best medians count (default 3)")
+    parser.add_argument("--instructions", action="store_true", help="count instructions instead of seconds")
+    parser.add_argument("--side", choices=("ours", "limit", "idle"), help="run one side only, to be counted")
     options = parser.parse_args()
+    if options.side:
+        run_side(options.side, options.ticks)
+        return
+    if options.instructions:
+        count()
+        return
     ratios, fastest = [], (0.0, 0.0)
     for _ in range(options.runs):
         ours, theirs, engines = measure(max(options.ticks, WARM_UP_TICKS + 10))
