@@ -32,7 +32,7 @@ class Freshness(Slots):
         self._at: list[float] = [-inf] * FIRST_SLOT  # of the last sample, where only samples tell of freshness
         self._good_at: list[float] = [-inf] * FIRST_SLOT  # of the last good read, while there is no value
         self._group_of: list[Group | None] = [None] * FIRST_SLOT
-        self._met: dict[str, int] = {}  # every point that came in
+        self._met: dict[str, int | None] = {}  # every point that came in; None: no rule reads it
         self.groups: dict[str, Group] = {}
         self._owners: dict[str, Owner] = {}
         self._silent: set[Group] = set()  # stale groups that only samples tell of

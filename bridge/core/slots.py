@@ -35,7 +35,6 @@ class Slots:
         self.is_stale: list[int] = [0] * FIRST_SLOT
         self.low = [inf] * FIRST_SLOT
         self.high = [inf] * FIRST_SLOT
-        self.low[SINK] = -inf
         self.names: list[str] = [""] * FIRST_SLOT
         self.dirty: set[Any] = set()
         self.dirty_derived: set[Any] = set()

@@ -46,17 +46,23 @@ class Store(Freshness):
     def take(self, samples: Iterable[Sample]) -> None:
         """Apply samples. This is the hot path of the engine: what stays inside its quiet interval is only stored."""
         met, low, high, raw, values = self._met, self.low, self.high, self.raw, self.values
+        slot: Any
         value: Any
-        for point, value, at, code in samples:
-            if code is not None:
-                value = code
+        for sample in samples:
+            point, value, at, code = () + sample  # a plain tuple is quicker to unpack
             try:
                 slot = met[point.name]
-                if low[slot] < value < high[slot]:
+                if slot is None:
+                    continue
+                if code is not None:
+                    value = code
+                if low[slot] < value and value < high[slot]:  # quicker than a chain
                     raw[slot] = values[slot] = value
                     continue
             except KeyError:
                 slot = self._meet(point)
+                if code is not None:
+                    value = code
             except TypeError:  # no value, or a text
                 pass
             self._change(slot, point, value, at)
@@ -97,7 +103,7 @@ class Store(Freshness):
             slot = self._slots.get(point.name, SINK)
         else:
             slot = self._meet_of_device(point, point.device)
-        self._met[point.name] = slot
+        self._met[point.name] = slot if slot != SINK else None
         if slot >= FIRST_SLOT:
             self._join(slot, point.group)
         return slot
