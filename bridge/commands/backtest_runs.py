@@ -11,19 +11,21 @@ import multiprocessing
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from bridge.assemble import Assembly
 from bridge.clock import SteadyClock
 from bridge.commands.arguments import compiled_for
+from bridge.commands.backtest_advice import Advice, with_clear, with_keep
 from bridge.commands.backtest_feeds import Feed, Input, feed_of
 from bridge.commands.backtest_watch import Tally, Watch
-from bridge.core.engine import Engine
 from bridge.core.rules import Program
 from bridge.errors import ConfigError
+from bridge.facts import Facts
 from bridge.files.settings import Settings, Site
 from bridge.model import Read, Sample
 from bridge.playback import clocks_before
@@ -38,11 +40,30 @@ class Span(NamedTuple):
     flap_s: float
 
 
+class Bench(NamedTuple):
+    """What a process plays with."""
+
+    assembly: Assembly
+    parts: SiteParts
+
+
+class Rules(NamedTuple):
+    """The rules of a run: a site with its params, and how some alerts are changed."""
+
+    site: Site
+    keep: Mapping[str, Advice] = {}
+    clear: Mapping[str, Advice] = {}
+
+    def program(self, assembly: Assembly, told: Mapping[str, Any] = {}) -> Program:
+        """Return the program; `told` is what the GX said of the site's profile."""
+        return with_clear(with_keep(assembly.program(self.site, told), self.keep), self.clear)
+
+
 class Job(NamedTuple):
     """An input and the variants that it is played to."""
 
     input: Input
-    variants: tuple[tuple[int, Program], ...]  # with their numbers
+    variants: tuple[tuple[int, Rules], ...]  # with their numbers
     span: Span
 
 
@@ -60,34 +81,45 @@ class Outcome(NamedTuple):
 
 
 class Lane:
-    """One engine and its books."""
+    """One engine and its books; made anew, as in `run`, when the GX tells another profile of the site."""
 
-    def __init__(self, site: str, program: Program, parts: SiteParts, span: Span) -> None:
-        self._engine = Engine(site, program, parts.maintenance)
+    def __init__(self, name: str, rules: Rules, bench: Bench, span: Span) -> None:
+        self._facts = Facts(
+            rules.program(bench.assembly), partial(rules.program, bench.assembly), bench.parts.maintenance
+        )
+        self._engine = self._facts.engine(name)
         self._now = -math.inf
         self.watch = Watch(self._engine, span.begin, span.flap_s)
 
     def step(self, now: float, feed: Feed, samples: Sequence[Sample], reads: Sequence[Read]) -> None:
         """Let the clocks before `now` run out, each at its time, then take what came in."""
         self.run_to(now)
-        self.watch.look(now, self._engine.step(now, samples, reads))
+        self._step(now, samples, reads)
         self.watch.presence(now, feed.is_online, feed.online)
 
     def run_to(self, now: float) -> None:
         if self._now > -math.inf:
-            for clock in clocks_before(now, self._now, self._engine.next_clock):
-                self.watch.look(clock, self._engine.step(clock, ()))
+            for clock in clocks_before(now, self._now, lambda: self._engine.next_clock()):
+                self._step(clock, (), ())
         self._now = now
 
+    def _step(self, now: float, samples: Sequence[Sample], reads: Sequence[Read]) -> None:
+        self.watch.look(now, self._engine.step(now, samples, reads))
+        self._facts.take(self._engine.take_records(), now)
+        renewed = self._facts.renewed(self._engine, now)
+        if renewed is not None:
+            self._engine = renewed
+            self.watch.follow(renewed)
 
-def play(job: Job, parts: SiteParts) -> list[Outcome]:
+
+def play(job: Job, bench: Bench) -> list[Outcome]:
     """Play one input to all variants of a job; damage is told in the outcome."""
     span = job.span
     lanes: list[Lane] = []
     began_at, now, note, fault = math.inf, -math.inf, "", ""
     try:
-        with feed_of(job.input, parts) as (site, feed):
-            lanes = [Lane(site, program, parts, span) for _, program in job.variants]
+        with feed_of(job.input, bench.parts) as (name, feed):
+            lanes = [Lane(name, rules, bench, span) for _, rules in job.variants]
             while (due := feed.next_due()) < math.inf:
                 if due >= span.end:
                     now = span.end
@@ -110,10 +142,10 @@ def play(job: Job, parts: SiteParts) -> list[Outcome]:
     return outcomes
 
 
-def jobs_of(inputs: Sequence[Input], programs: Sequence[tuple[int, Program]], span: Span, cores: int) -> list[Job]:
+def jobs_of(inputs: Sequence[Input], rules: Sequence[tuple[int, Rules]], span: Span, cores: int) -> list[Job]:
     """Return the work, in so many parts that all cores have something to do."""
-    parts = max(1, min(len(programs), -(-cores // max(1, len(inputs)))))
-    return [Job(one, tuple(programs[start::parts]), span) for one in inputs for start in range(parts)]
+    parts = max(1, min(len(rules), -(-cores // max(1, len(inputs)))))
+    return [Job(one, tuple(rules[start::parts]), span) for one in inputs for start in range(parts)]
 
 
 class Runner:
@@ -123,7 +155,7 @@ class Runner:
         self.cores = cores
         self.used = 1  # of them
         self._settings, self._site = settings, site
-        self._parts: SiteParts | None = None
+        self._bench: Bench | None = None
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Runner:
@@ -145,10 +177,10 @@ class Runner:
             ConfigError: a process ended, for want of memory perhaps.
         """
         if self._pool is None and min(self.cores, len(jobs)) <= 1:
-            if self._parts is None:
-                self._parts = _site_parts(self._settings, self._site)
+            if self._bench is None:
+                self._bench = _bench(self._settings, self._site)
             for job in jobs:
-                yield from play(job, self._parts)
+                yield from play(job, self._bench)
             return
         if self._pool is None:
             # A fresh interpreter each: a fork of a process that has threads may hang.
@@ -163,22 +195,22 @@ class Runner:
             raise ConfigError("a process of the backtest was ended, perhaps for want of memory; try --jobs 1") from None
 
 
-_PARTS: list[SiteParts] = []  # of this worker process
+_BENCHES: list[Bench] = []  # of this worker process
 
 
 def _begin(settings: Settings, site: Site) -> None:
     """Prepare a worker: Ctrl-C ends it at once and without a word, its parent tells."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _PARTS.append(_site_parts(settings, site))
+    _BENCHES.append(_bench(settings, site))
 
 
 def _work(job: Job) -> list[Outcome]:
-    return play(job, _PARTS[0])
+    return play(job, _BENCHES[0])
 
 
-def _site_parts(settings: Settings, site: Site) -> SiteParts:
-    """Return the parts of the site; of the rules only which records there are matters, programs come with the jobs."""
-    return Assembly(settings, compiled_for([site]), SteadyClock()).site(site)
+def _bench(settings: Settings, site: Site) -> Bench:
+    assembly = Assembly(settings, compiled_for([site]), SteadyClock())
+    return Bench(assembly, assembly.site(site))
 
 
 def cores_here() -> int:

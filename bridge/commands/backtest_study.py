@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from bridge.commands.backtest_advice import Advice, advise, advise_more, with_clear, with_keep
+from bridge.commands.backtest_advice import Advice, advise, advise_more
 from bridge.commands.backtest_feeds import Input
-from bridge.commands.backtest_runs import Outcome, Runner, Span, jobs_of
+from bridge.commands.backtest_runs import Outcome, Rules, Runner, Span, jobs_of
 from bridge.commands.backtest_variants import Variant
 from bridge.commands.backtest_watch import Flap, Tally
 from bridge.core.rules import Program
@@ -81,15 +81,15 @@ def study_of(
         ConfigError: a process ended.
     """
 
-    def played(programs: Mapping[int, Program]) -> dict[int, list[Outcome]]:
-        found: dict[int, list[Outcome]] = {number: [] for number in programs}
-        for outcome in runner.run(jobs_of(inputs, list(programs.items()), span, runner.cores)) if programs else ():
+    def played(rules: Mapping[int, Rules]) -> dict[int, list[Outcome]]:
+        found: dict[int, list[Outcome]] = {number: [] for number in rules}
+        for outcome in runner.run(jobs_of(inputs, list(rules.items()), span, runner.cores)) if rules else ():
             found[outcome.variant].append(outcome)
         return found
 
-    first = played({number: variant.program for number, variant in enumerate(variants)})
-    rules = [rule.name for rule in variants[0].program.rules if _is_shown(rule.name, shown)]
-    sums = {number: sums_of(first[number], rules, by == "device") for number in first}
+    first = played({number: Rules(variant.site) for number, variant in enumerate(variants)})
+    names = [rule.name for rule in variants[0].program.rules if _is_shown(rule.name, shown)]
+    sums = {number: sums_of(first[number], names, by == "device") for number in first}
     advice = {number: _advice(variant.program, first[number], shown) for number, variant in enumerate(variants)}
     advised = _advised(variants, advice, played)
     results = [Result(variant, tuple(sums[number]), advised.get(number, ())) for number, variant in enumerate(variants)]
@@ -100,14 +100,14 @@ def study_of(
 def _advised(
     variants: Sequence[Variant],
     advice: Mapping[int, Mapping[str, Advice]],
-    played: Callable[[Mapping[int, Program]], Mapping[int, Sequence[Outcome]]],
+    played: Callable[[Mapping[int, Rules]], Mapping[int, Sequence[Outcome]]],
 ) -> dict[int, tuple[Advised, ...]]:
     """Return the advice for each variant with what came of it: run, and widened where it left flaps."""
     told: dict[int, tuple[Advised, ...]] = {}
     for _ in range(_ROUNDS):
         advice = {number: own for number, own in advice.items() if own}
-        kept = played({number: with_keep(variants[number].program, own) for number, own in advice.items()})
-        cleared = played({number: with_clear(variants[number].program, own) for number, own in advice.items()})
+        kept = played({number: Rules(variants[number].site, keep=own) for number, own in advice.items()})
+        cleared = played({number: Rules(variants[number].site, clear=own) for number, own in advice.items()})
         for number, own in advice.items():
             after_keep, after_clear = _by_name(kept[number]), _by_name(cleared[number])
             told[number] = tuple(Advised(one, after_keep[name], after_clear[name]) for name, one in own.items())

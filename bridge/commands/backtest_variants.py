@@ -35,6 +35,7 @@ class Variant(NamedTuple):
     """The rules with some params set."""
 
     params: tuple[tuple[str, str, Value], ...]  # pack, name, value
+    site: Site
     program: Program
 
     def label(self) -> str:
@@ -124,7 +125,7 @@ def variants_of(params: Sequence[Param], assembly: Assembly, site: Site, packs: 
         ConfigErrors: a value does not fit its param.
     """
     if not params:
-        return [Variant((), assembly.program(site))]
+        return [Variant((), site, assembly.program(site))]
     everything = assembly.program(site)
     kept = _with_inhibitors(everything, touched(params, packs))
     unneeded = frozenset(rule.name for rule in everything.rules if rule.name not in kept)
@@ -135,7 +136,8 @@ def variants_of(params: Sequence[Param], assembly: Assembly, site: Site, packs: 
         chosen = tuple((one.pack, one.name, value) for one, value in zip(params, values))
         for pack, name, value in chosen:
             own.setdefault(pack, {})[name] = value
-        variants.append(Variant(chosen, assembly.program(site._replace(rules=rules._replace(params=own)))))
+        changed = site._replace(rules=rules._replace(params=own))
+        variants.append(Variant(chosen, changed, assembly.program(changed)))
     return variants
 
 

@@ -139,6 +139,8 @@ class Watch:
         self._engine = engine
         self._begin = begin
         self._flap_s = flap_s
+        self._met = 0  # alerts of the engine
+        self._places: dict[str, int] = {}  # id -> where it stands in the lists
         self._alerts: list[AlertState] = []
         self._records: list[_Record] = []
         self._truths: list[bool | None] = []
@@ -153,7 +155,7 @@ class Watch:
         for event in events:
             if now >= self._begin:
                 self.events[event.event, event.alert] += 1
-        if len(self._engine.alert_states) != len(self._alerts):
+        if len(self._engine.alert_states) != self._met:
             self._meet(now)
         truths = [alert.truth for alert in self._alerts]
         phases = [alert.clock.phase for alert in self._alerts]
@@ -163,10 +165,19 @@ class Watch:
         if self._recovering:
             self._recover(now)
 
+    def follow(self, engine: Engine) -> None:
+        """Go on with an engine that has taken over everything from the one before."""
+        self._engine, self._met = engine, 0
+
     def _meet(self, now: float) -> None:
-        for alert in [*self._engine.alert_states.values()][len(self._alerts) :]:
-            self._alerts.append(alert)
-            self._records.append(_Record(alert, now))
+        for name, alert in self._engine.alert_states.items():
+            place = self._places.setdefault(name, len(self._alerts))
+            if place < len(self._alerts):
+                self._alerts[place] = self._records[place].alert = alert
+            else:
+                self._alerts.append(alert)
+                self._records.append(_Record(alert, now))
+        self._met = len(self._engine.alert_states)
 
     def _compare(self, now: float) -> None:
         for record, phase, truth in zip(self._records, self._phases, self._truths):
