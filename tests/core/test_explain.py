@@ -60,6 +60,7 @@ def test_the_sentence_follows_the_life_of_an_alert() -> None:
     assert verdict(on, "low", 1000.0) == "not firing: battery.soc 62 % is not < 10 %"
     feed(on, 1010.0, {"battery.soc": 9.5})
     assert verdict(on, "low", 1022.0) == "pending for 12 s of 30 s: battery.soc 9.5 % < 10 %"
+    assert verdict(on, "low", 900.0) == "pending for 0 s of 30 s: battery.soc 9.5 % < 10 %"  # its last step is later
     feed(on, 1025.0, {"battery.soc": None})
     assert verdict(on, "low", 1031.0) == (
         "pending, its clock stopped after 15 s of 30 s: "
@@ -94,6 +95,14 @@ def test_keep_firing_for_is_told_with_its_clock() -> None:
     document = asked(on, "low", 1099.0)
     assert "clear for 30 s of 1 min, where the clock stopped: battery.soc is invalid" in document["verdict"]
     assert (document["inner_phase"], document["phase"]) == ("holding", "firing")
+
+
+def test_what_is_clear_is_told_by_the_recovery_condition() -> None:
+    """While it is kept, the condition that would end it is the reason, not the one that began it."""
+    on = engine(alert("low", "battery.soc < 10", clear="battery.soc > 15", keep_firing_for="1m"))
+    feed(on, 1000.0, {**FRESH, "battery.soc": 5.0})
+    feed(on, 1010.0, {"battery.soc": 20.0})
+    assert verdict(on, "low", 1010.0).endswith("over in 1 min if it stays clear: battery.soc 20 % > 15 %")
 
 
 @pytest.mark.parametrize(
@@ -139,14 +148,19 @@ def test_keep_firing_for_is_told_with_its_clock() -> None:
         ("coalesce(battery.soc < 9, true)", {}, "coalesce(battery.soc < 9, true) is true"),
         ("absent(battery.soc)", {"battery.soc": 50}, "battery.soc is there (50 %)"),
         ("age(battery.soc) > 300", {"battery.soc": 50}, "age(battery.soc) 0 s is not > 5 min"),
-        ("1 > 2", {}, "not firing: the rule says false"),
+        ("1 > 2", {}, "the rule says false"),
         (
             "battery.soc / battery.power > 1",
             {"battery.soc": 5, "battery.power": 0},
-            "cannot tell: battery.soc / battery.power is not known",
+            "battery.soc / battery.power is not known (it has no result, as a division by zero has none)",
         ),
         ("battery.soc > 1", {"battery.power": 0}, "battery.soc is not known (the GX has never told it)"),
         ("max(battery[*].soc) > 90", {}, "max(battery[*].soc) has no device to look at"),
+        (
+            "ewma(battery.soc, 10m) < 9",
+            {"battery.soc": 5},
+            "ewma(battery.soc, 10m) is not known (it cannot be told of what is known)",
+        ),
         (
             "avg_over_time(battery.soc, 5m) < 9",
             {"battery.soc": 5},
@@ -158,7 +172,7 @@ def test_the_sentence_tells_what_decides(expr: str, values: dict[str, Any], sent
     """Of an `and` what is false, of an `or` what is true, of an aggregate which device; of unknown what and why."""
     on = engine(alert("it", expr))
     feed(on, 1000.0, {"site.online": True, **values})
-    assert sentence in verdict(on, "it", 1000.0)
+    assert verdict(on, "it", 1000.0).endswith(f": {sentence}")
 
 
 def test_unknown_may_count_as_something() -> None:
@@ -329,7 +343,9 @@ def test_a_function_over_time_tells_how_much_it_knows() -> None:
     feed(on, 1000.0, {"site.online": True, "battery.soc": 50.0})
     for turn in range(1, 80):
         feed(on, 1000.0 + 10 * turn, {"battery.soc": 50.0 if turn < 60 else 80.0})
+    before = json.dumps(on.dump())
     (node,) = leafs(asked(on, "avg", 1790.0)["expr"], "over_time")
+    assert json.dumps(on.dump()) == before
     assert (node["function"], node["window_s"], node["known_s"]) == ("avg_over_time", 300.0, 300.0)
     assert node["value"] == pytest.approx(50 + 30 * 190 / 300, abs=1)
     assert [(point["text"], point["value"]) for point in leafs(node)] == [("battery.soc", 80.0)]
@@ -390,8 +406,12 @@ def shown(on: Engine, name: str) -> str:
 _NAMES = ("battery.soc", "battery.power", "battery.1.soc", "battery.2.soc", "battery.1.online", "site.online")
 _VALUES = st.sampled_from([None, 0.0, 5.0, 22.0, 70.0])
 _TURNS = st.lists(
-    st.tuples(st.sampled_from([1.0, 10.0, 40.0]), st.dictionaries(st.sampled_from(_NAMES[:4]), _VALUES), st.booleans()),
-    min_size=1,
+    st.tuples(
+        st.sampled_from([1.0, 10.0, 20.0, 40.0]),
+        st.dictionaries(st.sampled_from(_NAMES[:4]), _VALUES),
+        st.sampled_from([True] * 5 + [False]),
+    ),
+    min_size=3,
     max_size=12,
 )
 _PROGRAM = program(
