@@ -219,6 +219,18 @@ def test_a_point_says_why_it_is_not_known(happens: str, quality: str, why: str) 
     assert verdict(on, "low", 1095.0) == f"cannot tell: battery.soc is {quality} ({why})"
 
 
+def test_one_stale_device_makes_an_aggregate_unknown() -> None:
+    """It is named; the devices that are known keep their values in the tree."""
+    on = engine(alert("far", "max(battery[*].soc) - min(battery[*].soc) > 50"))
+    taken = samples({"site.online": True, "battery.1.soc": 50.0, "battery.2.soc": 60.0}, 1000.0)
+    on.step(1000.0, taken, [Read("battery/1", 1000.0, 30.0), Read("battery/2", 1000.0, 1e6)])
+    on.step(1060.0, [])
+    assert verdict(on, "far", 1060.0) == ("cannot tell: battery[1].soc is stale (not read for 1 min, 30 s are allowed)")
+    tree = asked(on, "far", 1060.0)["expr"]
+    assert [part["value"] for part in leafs(tree, "over_devices")] == [None, None]
+    assert [point["value"] for point in leafs(tree)] == [None, 60.0, None, 60.0]
+
+
 # -- who heard of it ----------------------------------------------------------------------------------------------
 
 
