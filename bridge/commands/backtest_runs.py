@@ -110,6 +110,7 @@ class Lane:
         if renewed is not None:
             self._engine = renewed
             self.watch.follow(renewed)
+            self.watch.look(now, renewed.step(now, ()))  # what the new facts change, they change now
 
 
 def play(job: Job, bench: Bench) -> list[Outcome]:

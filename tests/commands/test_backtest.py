@@ -19,11 +19,11 @@ from bridge.cli import main
 from bridge.clock import SteadyClock
 from bridge.commands.arguments import compiled_for
 from bridge.files.settings import load_settings
-from bridge.model import Message
+from bridge.model import Message, Page
 from bridge.playback import Playback
 from bridge.sinks.stdout import StdoutSink, to_line
-from bridge.sources.recording import RecordingSource
-from tests.commands.test_replay import BATTERY, START, Recording
+from bridge.sources.recording import Encoder, RecordingSource
+from tests.commands.test_replay import BATTERY, START, SYSTEM, Recording
 
 pytestmark = pytest.mark.usefixtures("environment")
 PACK = """\
@@ -131,6 +131,31 @@ def test_events_are_those_of_replay(pack: str, tmp_path: Path, capsys: pytest.Ca
     counted = {(event, name): count for name, one in found.items() for event, count in one["events"].items()}
     assert counted == replayed
     assert {"own_low", "own_silence"} <= {alert for _, alert in counted}
+
+
+def test_rules_follow_the_profile_that_the_gx_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """25 V is low for the 48 V that are taken for granted, until a minute later it is known to be a site of 24 V."""
+    pack = tmp_path / "profiled.yaml"
+    rule = {
+        "alert": "profiled",
+        "expr": "battery.voltage < profile.nominal_voltage",
+        "severity": "info",
+        "summary": "Low",
+    }
+    pack.write_text(json.dumps({"pack": "profiled", "rules": [rule]}))
+    encoder = Encoder()
+    lines = [encoder.header("2026-01-31T12:00:00Z", "venus.local", "C0FFEE")]
+    for number in range(20):
+        page = Page(SYSTEM, START + 10.0 * number, {"Dc/Battery/Voltage": 25.0 + number / 100}, True, 10.0)
+        lines.append(encoder.page(page))
+    path = tmp_path / "r.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    assert main(["replay", "--json", str(path), "--rules", str(pack)]) == 0
+    events = json.loads(capsys.readouterr().out)["events"]
+    assert [event["event"] for event in events] == ["firing", "resolved"]
+    found = alerts(backtested(capsys, str(path), "--rules", str(pack)))["profiled"]
+    assert (found["fired"], found["total_s"]) == (1, events[1]["duration_s"])
+    assert found["events"] == {"firing": 1, "resolved": 1}
 
 
 def test_firings_are_added_up(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
