@@ -76,7 +76,7 @@ _PIECES = st.sampled_from(
 _GARBAGE = st.lists(_PIECES, max_size=25).map("".join) | st.text(max_size=60)
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(_GARBAGE, st.sampled_from([None, "battery", "*", "nothing"]))
 def test_no_expression_raises_anything_but_rule_error(text: str, each: str | None) -> None:
     """Pieces of the language in any order, and anything else, are a formula or a RuleError with a place."""
@@ -86,7 +86,7 @@ def test_no_expression_raises_anything_but_rule_error(text: str, each: str | Non
         assert error.line >= 1
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.lists(_GARBAGE | st.just("{battery.soc:.1f}") | st.just("{{"), max_size=5).map("{".join))
 def test_no_template_raises_anything_but_rule_error(text: str) -> None:
     """Braces around anything are a template that can be written, or a RuleError."""
@@ -214,7 +214,7 @@ _PACKS = _DATA | st.dictionaries(st.sampled_from(PACK_KEYS), _DATA, max_size=4).
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.lists(_PACKS, min_size=1, max_size=2))
 def test_no_pack_raises_anything_but_config_errors(documents: list[Any]) -> None:
     """Rules whose fields hold anything at all are a program, or a list of mistakes that can be printed."""

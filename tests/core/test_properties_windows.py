@@ -178,7 +178,7 @@ def _grain(function: str, past: Past) -> float:
 
 
 @pytest.mark.parametrize("function", sorted(NAIVE))
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(
     span_s=st.sampled_from(SPANS_S),
     scale=st.sampled_from([1.0, 1.0, 1e-9, 1e12]),
@@ -354,7 +354,7 @@ def _spans(events: list[Event]) -> list[tuple[float, bool]]:
     return [(event.ts, event.event == "firing") for event in events if event.event in ("firing", "resolved")]
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     _ASKED,
     st.sampled_from([25.0, 60.0, 100.0]),
