@@ -279,7 +279,7 @@ class _Compiler:
         key = (derived.each, derived.name)
         if key in self._derived:
             return
-        below = [self._derived.get(read) for read in _reads(derived)]
+        below = [self._derived.get(read) for read in _reads(derived.each, derived.formula)]
         level = 1 + max((one.level for one in below if one is not None), default=0)
         clock_s = self._every_s([derived.formula])
         if derived.window is not None:
@@ -325,15 +325,29 @@ class _Compiler:
     # -- result ---------------------------------------------------------------------------------------------------
 
     def program(self, disabled: Collection[str]) -> Program:
-        derived = tuple(sorted(self._derived.values(), key=lambda one: one.level))
-        wanted: dict[str, set[str]] = {"*": set()}
         rules = tuple(rule for rule in self._rules if rule.name not in disabled)
+        derived = tuple(sorted(self._needed(rules), key=lambda one: one.level))
+        wanted: dict[str, set[str]] = {"*": set()}
         for rule in rules:
             _want(wanted, rule.each, [*rule.formulas(), *rule.texts()])
         for one in derived:
             _want(wanted, one.derived.each, [one.derived.formula])
         names = {kind: frozenset(found) for kind, found in wanted.items()}
         return Program(rules, derived, names, self._params, self._profile)
+
+    def _needed(self, rules: Iterable[Rule]) -> list[DerivedRule]:
+        """Return all records, and of the functions over time those that they or these alerts read."""
+        keys = [key for key, one in self._derived.items() if one.is_record]
+        for rule in rules:
+            keys += [key for formula in (*rule.formulas(), *rule.texts()) for key in _reads(rule.each, formula)]
+        found: set[tuple[str | None, str]] = set()
+        while keys:
+            key = keys.pop()
+            one = self._derived.get(key)
+            if one is not None and key not in found:
+                found.add(key)
+                keys += _reads(one.derived.each, one.derived.formula)
+        return [one for key, one in self._derived.items() if key in found]
 
 
 def _want(wanted: dict[str, set[str]], each: str | None, formulas: Iterable[Formula]) -> None:
@@ -344,16 +358,16 @@ def _want(wanted: dict[str, set[str]], each: str | None, formulas: Iterable[Form
             wanted.setdefault(members.kind, set()).update(one.name for one in members.inputs)
 
 
-def _reads(derived: Derived) -> list[tuple[str | None, str]]:
-    """Return the keys under which a derived point's inputs would stand if they were derived too."""
+def _reads(each: str | None, formula: Formula) -> list[tuple[str | None, str]]:
+    """Return the keys under which a formula's inputs would stand if they were derived."""
     found: list[tuple[str | None, str]] = []
-    for one in derived.formula.inputs:
+    for one in formula.inputs:
         head, _, rest = one.name.partition("/")
         number, _, name = rest.partition("/")
-        found.append((derived.each, one.name) if one.each else (None, one.name))
+        found.append((each, one.name) if one.each else (None, one.name))
         if not one.each and number.isdigit():
             found.append((head, name))
-    for members in derived.formula.members:
+    for members in formula.members:
         found += [(members.kind, one.name) for one in members.inputs]
     return found
 

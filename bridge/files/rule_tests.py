@@ -187,8 +187,16 @@ class _Reader:
         key = json.dumps([params, profile], sort_keys=True)
         if key not in self._programs:
             overrides = {self._pack: params} if params else {}
-            self._programs[key] = compile_packs(self._packs, self._catalogue, overrides, profile, inputs=self._inputs)
+            self._programs[key] = compile_packs(
+                self._packs, self._catalogue, overrides, profile, self._foreign(), self._inputs
+            )
         return self._programs[key]
+
+    def _foreign(self) -> set[str]:
+        """Return the alerts of other packs that inhibit none of the tested: nobody listens to them."""
+        own, *others = ([rule for rule in pack.data["rules"] if "alert" in rule] for pack in self._packs)
+        inhibiting = {name for rule in own for name in rule.get("inhibited_by", ())}
+        return {rule["alert"] for pack in others for rule in pack} - inhibiting
 
     def _names(self, program: Program) -> Names:
         points = PointIndex(self._catalogue)

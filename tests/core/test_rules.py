@@ -254,6 +254,19 @@ def test_the_essential_pack_scales_with_the_grid(real_catalogue: Catalogue) -> N
     assert "grid_frequency_out_of_range/vebus/276" in [alert.id for alert in made.alerts()]
 
 
+def test_functions_over_time_are_computed_for_those_who_read_them() -> None:
+    """A window costs time at every moment: that of an alert that is left out is left out, too."""
+    rules = [
+        {"record": "system.mean", "expr": "avg_over_time(battery.soc, 1h)"},
+        alert("kept", "battery.soc < 5", summary="{max_over_time(battery.soc, 1d):.0f}"),
+        alert("left_out", "avg_over_time(battery.soc, 1h) + delta(min_over_time(battery.soc, 5m), 1h) < 20"),
+    ]
+    whole, part = program(rules), program(rules, disabled=["left_out"])
+    names = [[one.derived.name for one in compiled.derived] for compiled in (whole, part)]
+    assert len(names[0]) == 5
+    assert [name for name in names[0] if name not in names[1]] == [name for name in names[0] if "min_over" in name]
+
+
 def _rows() -> list[tuple[str, str]]:
     text = (ROOT / "rules" / "README.md").read_text(encoding="utf-8")
     return re.findall(r"^\| `(\w+)\(.*?\| `(.+?)` \|$", text, re.M)
