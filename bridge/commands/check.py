@@ -23,7 +23,7 @@ from bridge.files.gather import Gathered, gather
 from bridge.files.jobs import SiteChoice, choice_of, job_of
 from bridge.files.settings import OPTIONS, Site, load_settings, unknown_variables
 from bridge.files.settings_build import build
-from bridge.files.site_checks import alerts_of, config_document, packs_of, site_faults
+from bridge.files.site_checks import alerts_of, all_faults, config_document, packs_of
 from bridge.files.yaml_text import Document, Path_
 
 EPILOG = """\
@@ -80,7 +80,7 @@ def check(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Report:
         sites = _rescued(document)
     choices = [choice_of(site) for site in sites]
     gathered = gather(job_of(choices))
-    errors += gathered.errors or site_faults(choices, gathered, document)
+    errors += all_faults(choices, gathered, document)
     told = [] if errors else [_told(site, choice, gathered) for site, choice in zip(sites, choices)]
     documents = [one["points"] for one in gathered.catalogue.values() if "points" in one]
     points = sum(1 for rows in documents for row in rows.values() if "point" in row or "fields" in row)

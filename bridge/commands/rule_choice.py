@@ -20,7 +20,7 @@ def add_rule_choice(parser: argparse.ArgumentParser) -> None:
         "--rules", nargs="+", action="extend", default=[], metavar="FILE", help="rule packs of your own"
     )
     parser.add_argument(
-        "--pack", nargs="+", action="extend", default=[], metavar="NAME", help="rule packs of the program"
+        "--pack", nargs="+", action="extend", default=[], metavar="NAME", help="rule packs of the program, or all"
     )
 
 
@@ -33,11 +33,11 @@ def site_with_rules(settings: Settings, args: argparse.Namespace) -> Site:
     site = one_site(settings, args.chosen_site, "the config file has several sites")
     if not args.rules and not args.pack:
         return site
-    known = sorted(file.stem for file in paths.rules_directory().glob("*.yaml"))
+    known = [*paths.shipped_packs(), paths.ALL_PACKS]
     for name in args.pack:
         if name not in known:
             meant = nearest(name, known)
             advice = f'did you mean "{meant}"?' if meant else f"there are {', '.join(known)}"
             raise ConfigError(f'no pack is called "{name}"; {advice}', key="--pack")
     files = tuple(str(Path(name).absolute()) for name in args.rules)
-    return site._replace(rules=site.rules._replace(packs=tuple(args.pack), files=files))
+    return site._replace(rules=site.rules._replace(packs=paths.chosen_packs(args.pack), files=files))

@@ -11,7 +11,7 @@ from bridge.commands.arguments import add_flags, add_site_choice, one_site, sett
 from bridge.errors import ConfigError
 from bridge.files.gather import gather
 from bridge.files.jobs import SiteChoice, choice_of, job_of
-from bridge.files.site_checks import config_document, packs_of, site_faults
+from bridge.files.site_checks import all_faults, config_document, packs_of
 
 EPILOG = """\
 examples:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     sites = settings.sites if args.chosen_site is None else (one_site(settings, args.chosen_site, ""),)
     choices = [_with_files(choice_of(site), args.files) for site in sites]
     gathered = gather(job_of(choices))
-    errors = gathered.errors or site_faults(choices, gathered, config_document(settings.file))
+    errors = all_faults(choices, gathered, config_document(settings.file))
     packs = [] if errors else [pack for choice in choices for pack in packs_of(choice, gathered)]
     counts = {pack.data["pack"]: len(pack.data["rules"]) for pack in packs}
     if args.json:

@@ -22,7 +22,7 @@ from bridge.core.groups import time_in, time_out
 from bridge.core.store import Store
 from bridge.model import Alert, Device, Event
 
-VERSION = 2
+VERSION = 3
 DEFAULT_GAP_S = 30.0  # three of the shortest poll intervals, for alerts whose inputs tell no other
 _TIMES = ("began_at", "announced_at", "fired_at", "ended_at", "remind_at", "escalate_at", "quiet_until")
 _FLAGS = ("announced", "acknowledged", "escalated", "silenced", "told_silenced", "inhibited", "flapping", "flap_told")

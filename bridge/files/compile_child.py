@@ -17,7 +17,7 @@ from bridge.files.config_file import read_config
 from bridge.files.extra import Extra
 from bridge.files.gather import gather
 from bridge.files.jobs import SiteChoice, job_of
-from bridge.files.site_checks import config_document, site_faults
+from bridge.files.site_checks import all_faults, config_document
 from bridge.files.yaml_text import Document, Marks
 
 
@@ -44,7 +44,7 @@ def _config(file: str) -> dict[str, Any]:
 def _rules(task: dict[str, Any]) -> dict[str, Any]:
     choices = [SiteChoice(*choice) for choice in task["sites"]]
     found = gather(job_of(choices))
-    errors = found.errors or site_faults(choices, found, config_document(task["file"]))
+    errors = all_faults(choices, found, config_document(task["file"]))
     if errors:
         raise ConfigErrors(errors)
     values: dict[str, Any] = {f"catalogue/{name}": document for name, document in found.catalogue.items()}

@@ -164,7 +164,7 @@ class _Checks:
             yield path, f"{name}: {error.message}"
 
     def _packs(self) -> Iterator[_Fault]:
-        shipped = sorted(file.stem for file in paths.rules_directory().glob("*.yaml"))
+        shipped = [*paths.shipped_packs(), paths.ALL_PACKS]
         for scope, entry in self._scopes:
             for path, packs in _found(entry, ("rules", "packs")):
                 for index, name in enumerate(packs if isinstance(packs, list) else ()):

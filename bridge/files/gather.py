@@ -18,29 +18,34 @@ from bridge.files.yaml_text import Document
 
 
 class Gathered(NamedTuple):
-    """What was read. With `errors` the rest is incomplete."""
+    """What was read. With `errors` the rest is incomplete; packs of a wrong shape are there, for their other faults."""
 
     catalogue: dict[str, Any]  # class -> document
     packs: list[Document]
     extras: list[Extra]
     errors: list[ConfigError]
     warnings: list[ConfigError]
+    is_whole: bool  # every file could be read, and the catalogue is right: rules can be checked
 
 
 def gather(job: Job) -> Gathered:
     """Return all documents of a job with all their faults."""
     errors: list[ConfigError] = []
     catalogue = {}
-    for document in _checked(sorted(paths.catalogue_directory().glob("*.yaml")), "catalogue", errors):
-        catalogue[_class_name(document)] = document.data
-    packs = list(_checked(map(Path, job.packs), "rules", errors))
+    for document, is_right in _read(sorted(paths.catalogue_directory().glob("*.yaml")), "catalogue", errors):
+        if is_right:
+            catalogue[_class_name(document)] = document.data
+    is_whole = not errors
+    packs = [document for document, _ in _read(map(Path, job.packs), "rules", errors)]
     extras = [] if errors else [load_extra(Path(file), catalogue) for file in job.extras]
     for extra in extras:
         errors += extra.errors
-    return Gathered(catalogue, packs, extras, errors, [fault for extra in extras for fault in extra.warnings])
+    is_whole = is_whole and len(packs) == len(job.packs)
+    return Gathered(catalogue, packs, extras, errors, [fault for extra in extras for fault in extra.warnings], is_whole)
 
 
-def _checked(files: Iterable[Path], schema_name: str, errors: list[ConfigError]) -> list[Document]:
+def _read(files: Iterable[Path], schema_name: str, errors: list[ConfigError]) -> list[tuple[Document, bool]]:
+    """Return the documents of all files that are YAML, and whether each fits the schema."""
     documents = []
     for path in files:
         try:
@@ -50,8 +55,7 @@ def _checked(files: Iterable[Path], schema_name: str, errors: list[ConfigError])
             continue
         found = schema.validate(document, schema_name)
         errors += found
-        if not found:
-            documents.append(document)
+        documents.append((document, not found))
     return documents
 
 

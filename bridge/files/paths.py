@@ -7,12 +7,13 @@ one level up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bridge.errors import ConfigError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+ALL_PACKS = "all"  # stands for every pack that comes with the program
 
 
 def rules_directory() -> Path:
@@ -48,3 +49,16 @@ def _data_directory(name: str) -> Path:
         if candidate.is_dir():
             return candidate
     raise ConfigError(f"the program's directory {name}/ is missing beside {_PACKAGE}; install it again")
+
+
+def shipped_packs() -> list[str]:
+    """Return the names of the rule packs that come with the program, the one that runs unasked first."""
+    return sorted(
+        (file.stem for file in rules_directory().glob("*.yaml")), key=lambda name: (name != "essential", name)
+    )
+
+
+def chosen_packs(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of packs with `all` replaced by all that come with the program."""
+    chosen = [one for name in names for one in (shipped_packs() if name == ALL_PACKS else [name])]
+    return tuple(dict.fromkeys(chosen))

@@ -110,7 +110,7 @@ def _site(data: Data, directory: Path) -> Site:
         ),
         publish=_publish(data.get("publish", {})),
         rules=RuleChoice(
-            tuple(rules.get("packs", DEFAULT_PACKS)),
+            paths.chosen_packs(rules.get("packs", DEFAULT_PACKS)),
             file_names(rules.get("files", ()), directory),
             rules.get("params", {}),
             frozenset(rules.get("disable", ())),

@@ -22,14 +22,24 @@ from bridge.files.jobs import SiteChoice
 from bridge.files.yaml_text import Document, Path_
 
 
-def site_faults(choices: Sequence[SiteChoice], gathered: Gathered, document: Document) -> list[ConfigError]:
-    """Return every fault of the choices of all sites, each once, and of the rules they chose.
+def all_faults(choices: Sequence[SiteChoice], gathered: Gathered, document: Document) -> list[ConfigError]:
+    """Return every fault of what was gathered, and of the choices and rules of all sites, each once.
+
+    What is wrong in shape is often wrong in sense, too: of one line only the first is told.
 
     Args:
         choices: of the sites, in the order of the settings.
-        gathered: everything they named, without a fault.
+        gathered: everything they named.
         document: the config file; an empty one when there is none.
     """
+    if not gathered.is_whole:
+        return gathered.errors
+    told = {(fault.file, fault.line) for fault in gathered.errors}
+    more = _site_faults(choices, gathered, document)
+    return gathered.errors + [fault for fault in more if (fault.file, fault.line) not in told]
+
+
+def _site_faults(choices: Sequence[SiteChoice], gathered: Gathered, document: Document) -> list[ConfigError]:
     faults = list(_catalogue_faults(Catalogue(gathered.catalogue)))
     if not faults:
         seen: list[SiteChoice] = []
@@ -55,7 +65,7 @@ def config_document(file: str) -> Document:
 
 def packs_of(choice: SiteChoice, gathered: Gathered) -> list[Pack]:
     """Return the rule packs of a site, those of its extra documents last."""
-    found = {one.file: Pack(one.file, one.data, one.marks) for one in gathered.packs}
+    found = {one.file: Pack(one.file, one.data, one.marks, one.keys) for one in gathered.packs}
     packs = [found[file] for file in dict.fromkeys(choice.packs)]
     extras = [extra for extra in gathered.extras if extra.file in choice.extras]
     return packs + [Pack(extra.file, extra.pack, extra.marks) for extra in extras if extra.pack]
@@ -63,7 +73,8 @@ def packs_of(choice: SiteChoice, gathered: Gathered) -> list[Pack]:
 
 def alerts_of(packs: Sequence[Pack]) -> list[str]:
     """Return the names of the alerts in packs."""
-    return [rule["alert"] for pack in packs for rule in pack.data["rules"] if "alert" in rule]
+    rules = [rule for pack in packs if isinstance(pack.data, dict) for rule in pack.data.get("rules") or ()]
+    return [str(rule["alert"]) for rule in rules if isinstance(rule, dict) and "alert" in rule]
 
 
 def _has_own(document: Document, index: int) -> bool:
