@@ -18,6 +18,7 @@ from bridge.facts import Facts
 from bridge.sinks.base import Sink
 from bridge.site import SiteParts
 from bridge.sources.base import Source
+from bridge.zones import Local
 
 
 class Playback:
@@ -44,6 +45,7 @@ class Playback:
             sink=sink,
             facts=facts,
         )
+        self._local = local_of(parts)
         self.began_at = self.now = source.next_due()  # inf: the recording is empty
 
     @property
@@ -59,10 +61,17 @@ class Playback:
             if due > until:
                 break
             self.now = due
+            if self._local.turned(due):
+                self._cycle.set_wall_offset(0.0, *self._local.offsets(due))
             self._cycle.turn(due, lambda: self.now)
         if self.now < until < math.inf:
             self.now = until
             self._cycle.tick(until)
+
+
+def local_of(parts: SiteParts) -> Local:
+    """Return the clocks of a site."""
+    return Local(parts.time_zone, (window.zone for window in parts.maintenance))
 
 
 def clocks_before(until: float, since: float, next_clock: Callable[[], float]) -> Iterator[float]:

@@ -27,7 +27,7 @@ from bridge.incoming import Incoming
 from bridge.sinks.base import Sink
 from bridge.site_state import SiteState
 from bridge.sources.base import Source
-from bridge.zones import utc_offset_s
+from bridge.zones import Local
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,7 @@ class SiteRunner:
         self.state: SiteState | None = None
         self._incoming: Incoming | None = None
         self._wall_offset_s = 0.0
+        self._local = Local(parts.time_zone, (window.zone for window in parts.maintenance))
         self.name = parts.name
         self.gx = parts.gx
         self._kept_name = kept_name
@@ -193,9 +194,7 @@ class SiteRunner:
             self._set_clocks(self.cycle)
 
     def _set_clocks(self, cycle: Cycle) -> None:
-        at = self._clock.now() + self._wall_offset_s
-        zones = {window.zone: utc_offset_s(window.zone, at) for window in self._parts.maintenance if window.zone}
-        cycle.set_wall_offset(self._wall_offset_s, utc_offset_s(self._parts.time_zone, at), zones)
+        cycle.set_wall_offset(self._wall_offset_s, *self._local.offsets(self._clock.now() + self._wall_offset_s))
 
     def tick(self, now: float) -> None:
         if self.cycle is not None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from math import inf
 
 log = logging.getLogger(__name__)
+QUARTER_S = 900.0  # summer time begins and ends on one
 _missed: set[str] = set()
 
 
@@ -32,3 +35,28 @@ def utc_offset_s(zone: str, at: float) -> float:
                 _missed.add(zone)
                 log.warning("time zone %s is not known on this system; its own zone is taken instead", zone)
     return float(time.localtime(at).tm_gmtoff)
+
+
+class Local:
+    """The clocks of one site: its own zone and those of its maintenance windows.
+
+    Args:
+        zone: of the site, as for `utc_offset_s`.
+        others: zones that maintenance windows name.
+    """
+
+    def __init__(self, zone: str, others: Iterable[str]) -> None:
+        self._zone = zone
+        self._others = {one for one in others if one}
+        self._due = -inf
+
+    def offsets(self, at: float) -> tuple[float, dict[str, float]]:
+        """Return the seconds ahead of UTC of the site's zone, and of the others by name."""
+        return utc_offset_s(self._zone, at), {zone: utc_offset_s(zone, at) for zone in self._others}
+
+    def turned(self, at: float) -> bool:
+        """Tell whether the offsets may have changed since the last call: a quarter of an hour began."""
+        if at < self._due:
+            return False
+        self._due = (at // QUARTER_S + 1) * QUARTER_S
+        return True

@@ -28,7 +28,7 @@ from bridge.errors import ConfigError
 from bridge.facts import Facts
 from bridge.files.settings import Settings, Site
 from bridge.model import Read, Sample
-from bridge.playback import clocks_before
+from bridge.playback import clocks_before, local_of
 from bridge.site import SiteParts
 
 
@@ -88,12 +88,15 @@ class Lane:
             rules.program(bench.assembly), partial(rules.program, bench.assembly), bench.parts.maintenance
         )
         self._engine = self._facts.engine(name)
+        self._local = local_of(bench.parts)
         self._now = -math.inf
         self.watch = Watch(self._engine, span.begin, span.flap_s)
 
     def step(self, now: float, feed: Feed, samples: Sequence[Sample], reads: Sequence[Read]) -> None:
         """Let the clocks before `now` run out, each at its time, then take what came in."""
         self.run_to(now)
+        if self._local.turned(now):
+            self._engine.set_wall_offset(0.0, *self._local.offsets(now))
         self._step(now, samples, reads)
         self.watch.presence(now, feed.is_online, feed.online)
 

@@ -287,3 +287,26 @@ def test_what_was_recorded_can_be_replayed(
     assert [one["payload"] for one in document["points"]] == ["ok", "alarm"]
     assert document["recording"]["serial"].lower() == document["site"]
     assert "grid_lost" in {event["alert"] for event in document["events"]}
+
+
+def test_rules_see_the_time_of_the_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An hour of the day is one of the site's zone, and summer time begins within the recording."""
+    rules = tmp_path / "hours.yaml"
+    rules.write_text(
+        "pack: hours\nrules:\n  - alert: three\n    expr: hour() == 3\n    severity: info\n    summary: x\n    source: s\n"
+    )
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"gx: http://venus.local\ntime_zone: Europe/Berlin\nrules: {{packs: [], files: [{rules.name}]}}\n"
+    )
+    encoder = Encoder()
+    begin = 1_774_742_400.0  # 2026-03-29 00:00 UTC, 01:00 in Berlin; at 01:00 UTC its clocks go from 02:00 to 03:00
+    lines = [encoder.header("2026-03-29T00:00:00Z", "venus.local", "C0FFEE")]
+    lines += [encoder.services(frozenset({BATTERY}), begin + minute * 60.0) for minute in range(0, 181, 5)]
+    path = tmp_path / "r"
+    path.write_text("".join(line + "\n" for line in lines))
+    document = replayed(capsys, str(path), "--config", str(config))
+    assert [(event["ts"], event["event"]) for event in document["events"]] == [
+        ("2026-03-29T01:00:00Z", "firing"),
+        ("2026-03-29T02:00:00Z", "resolved"),
+    ]
