@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from bridge.core.points import NUMBER, TEXT, TRUTH, Known
+from bridge.core.points import NUMBER, TEXT, TRUTH, Known, PointIndex
+from bridge.core.rule_fields import Fields
 
-_TYPES = {"number": NUMBER, "truth": TRUTH, "text": TEXT}
+KINDS = {"number": NUMBER, "truth": TRUTH, "text": TEXT}
 
 
 class InputSpec(NamedTuple):
@@ -22,4 +24,27 @@ class InputSpec(NamedTuple):
     @property
     def known(self) -> Known:
         """The point that rules may name."""
-        return Known(f"input/{self.name}", self.unit, _TYPES[self.kind])
+        return Known(f"input/{self.name}", self.unit, KINDS[self.kind])
+
+
+def declare_inputs(pack: Fields, points: PointIndex) -> None:
+    """Add the external points that a pack declares: known at a site without them, too, and UNKNOWN there."""
+    written = pack.data.get("inputs") or {}
+    if not isinstance(written, Mapping):
+        pack.fault("inputs", "inputs must be a map of names to what they are, as in price: {unit: EUR/kWh}")
+        return
+    for name, data in written.items():
+        if not isinstance(data, Mapping):
+            pack.fault("inputs", f"the input {name} must be a map with the keys kind and unit")
+            continue
+        fields = Fields(pack.pack, ("inputs", name), data, pack.faults)
+        fields.check_keys(("kind", "unit"), ())
+        kind = fields.choice("kind", tuple(KINDS), "number")
+        known = Known(f"input/{name}", fields.text("unit"), KINDS[kind])
+        site = points.site(known.name)
+        if site is None:
+            points.add_site(known)
+        elif site.type != known.type:
+            fields.fault(
+                None, f"the input {name} is a {kind} here, but a {site.type.name} at the site or in another pack"
+            )

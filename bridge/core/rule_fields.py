@@ -17,7 +17,7 @@ Path = tuple[str | int, ...]
 Mark = tuple[int, int]
 T = TypeVar("T")
 
-PACK_KEYS = ("pack", "description", "needs", "params", "rules")
+PACK_KEYS = ("pack", "description", "needs", "inputs", "params", "rules")
 RECORD_KEYS = ("record", "each", "expr", "unit", "precision")
 ALERT_KEYS = (
     *("alert", "each", "expr", "for", "clear", "keep_firing_for", "severity", "on_unknown", "labels", "inhibited_by"),
@@ -98,12 +98,12 @@ class Fields:
         self.pack = pack
         self.path = path
         self.data = data
-        self._faults = faults
+        self.faults = faults
         self.is_sound = True
 
     def fault(self, key: str | None, message: str, inside: RuleError | None = None) -> None:
         self.is_sound = False
-        self._faults.add(self.pack, (*self.path, key) if key else self.path, message, inside=inside)
+        self.faults.add(self.pack, (*self.path, key) if key else self.path, message, inside=inside)
 
     def check_keys(self, known: Sequence[str], required: Iterable[str]) -> None:
         """Note unknown and missing keys."""
@@ -112,7 +112,7 @@ class Fields:
                 near = nearest(str(key), known)
                 advice = f'did you mean "{near}"?' if near else f"known are {', '.join(known)}"
                 self.is_sound = False
-                self._faults.add(self.pack, (*self.path, key), f'the key "{key}" is unknown; {advice}', at_key=True)
+                self.faults.add(self.pack, (*self.path, key), f'the key "{key}" is unknown; {advice}', at_key=True)
         for key in required:
             if self.data.get(key) is None:
                 self.fault(None, f'the key "{key}" is missing')

@@ -16,6 +16,7 @@ from bridge.core.alerts import Rule
 from bridge.core.catalogue import Catalogue
 from bridge.core.derived import DerivedRule
 from bridge.core.formula import Derived, Formula, Input, Scope, walk
+from bridge.core.inputs import declare_inputs
 from bridge.core.nearest import nearest
 from bridge.core.parser import duration_s
 from bridge.core.points import ANY, Known, PointIndex
@@ -63,7 +64,7 @@ def compile_packs(
         overrides: pack -> param -> value, from the site's config.
         profile: what the config says of the site, over `told` and `PROFILE`.
         disabled: names of alerts that are to be left out.
-        inputs: external points, named `input/price`.
+        inputs: external points that the site has, named `input/price`; those that packs declare are known, too.
         told: what the GX told of the profile before; what it tells now is computed too. None: it is not asked.
 
     Raises:
@@ -117,6 +118,7 @@ class _Compiler:
         self._packs.setdefault(name, pack.file)
         self._needs += [(fields, needed) for needed in fields.names("needs")]
         self._params[name] = self._read_params(fields, name)
+        declare_inputs(fields, self.points)
         rules = pack.data.get("rules") or []
         if not isinstance(rules, list):
             fields.fault("rules", "rules must be a list")

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bridge.core.catalogue import Catalogue
+from bridge.core.inputs import KINDS
 from bridge.core.nearest import nearest
-from bridge.core.points import NUMBER, TEXT, TRUTH, Known, PointIndex
+from bridge.core.points import Known, PointIndex
 from bridge.core.rule_cases import Record, records_of
 from bridge.core.rule_test import RuleTest
 from bridge.core.rules import Pack, Program, compile_packs
@@ -26,7 +27,6 @@ from bridge.files.yaml_text import Document, Path_
 
 INTERVAL = "10s"
 START = "2026-01-05T00:00:00Z"  # a Monday
-INPUT_TYPES = {"number": NUMBER, "truth": TRUTH, "text": TEXT}
 
 
 class RuleTests(NamedTuple):
@@ -97,11 +97,12 @@ def _document(path: Path, errors: list[ConfigError]) -> Document | None:
 def _packs(document: Document, errors: list[ConfigError]) -> list[str]:
     """Return the files of the tested pack and of those that it needs, the tested one first."""
     here = Path(document.file).parent
-    wanted: list[tuple[str, Path_]] = [(document.data[key], (key,)) for key in ("pack", "file") if key in document.data]
+    key = "pack" if "pack" in document.data else "file"
+    wanted: list[tuple[str, Path_]] = [(document.data[key], (key,))]
     wanted += [(name, ("with", index)) for index, name in enumerate(document.data.get("with", ()))]
     found: list[str] = []
     for name, path in wanted:
-        is_file = path == ("file",) or name.endswith((".yaml", ".yml"))
+        is_file = (key == "file" and not found) or name.endswith((".yaml", ".yml"))
         places = [here / name] if is_file else [where / f"{name}.yaml" for where in _directories(here)]
         file = next((str(place) for place in places if place.is_file()), None)
         if file is None:
@@ -147,6 +148,15 @@ def _raise(errors: list[ConfigError]) -> None:
         raise ConfigErrors(errors)
 
 
+def _inputs(document: Document, packs: Sequence[Pack]) -> dict[str, str]:
+    """Return the inputs that packs declare and those that the test names itself, each with its kind."""
+    declared: dict[str, str] = {}
+    for pack in packs:
+        written = pack.data.get("inputs") or {}
+        declared.update({name: (data or {}).get("kind", "number") for name, data in written.items()})
+    return {**declared, **document.data.get("inputs", {})}
+
+
 class _Reader:
     def __init__(self, document: Document, packs: Sequence[Pack], catalogue: Catalogue) -> None:
         self._document = document
@@ -155,8 +165,7 @@ class _Reader:
         self._data: Mapping[str, Any] = document.data
         self._pack: str = packs[0].data["pack"]
         self._programs: dict[str, Program] = {}
-        types = self._data.get("inputs", {})
-        self._inputs = [Known(f"input/{name}", "", INPUT_TYPES[kind]) for name, kind in types.items()]
+        self._inputs = [Known(f"input/{name}", "", KINDS[kind]) for name, kind in _inputs(document, packs).items()]
 
     def read(self) -> RuleTests:
         usual_profile = self._data.get("profile", {})

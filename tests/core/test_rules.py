@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.core.catalogue import Catalogue
+from bridge.core.engine import Engine
 from bridge.core.functions import FUNCTIONS
 from bridge.core.points import Known, Type
 from bridge.core.rule_fields import ALERT_KEYS, RECORD_KEYS
@@ -165,6 +166,33 @@ def test_external_inputs_are_points() -> None:
     known = [Known("input/price", "€/kWh", Type("number"))]
     made = engine(alert("a", "input.price > 0.3"), inputs=known)
     assert feed(made, 0, {"input.price": 0.4})[0].points == (("input/price", 0.4, "€/kWh"),)
+
+
+def test_a_pack_declares_its_inputs() -> None:
+    """A site without such an input can use the pack: the point is UNKNOWN there. With one, it is the site's."""
+    reads = Pack("a.yaml", {"pack": "a", "inputs": {"price": {"unit": "€/kWh"}, "mode": {"kind": "text"}}})
+    reads.data["rules"] = [alert("dear", 'coalesce(input.price, 1) > 0.3 and input.mode != "off"')]
+    made = Engine("home", compile_packs([reads], catalogue()))
+    assert feed(made, 0, {"input.mode": "on"})[0].points == (("input/price", None, "€/kWh"), ("input/mode", "on", ""))
+    site = [Known("input/price", "ct/kWh", Type("number"))]
+    made = Engine("home", compile_packs([reads], catalogue(), inputs=site))
+    assert feed(made, 0, {"input.mode": "on", "input.price": 30})[0].points[0] == ("input/price", 30, "ct/kWh")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "part"),
+    [
+        ({"price": {"kind": "text"}}, "the input price is a text here, but a number at the site or in another pack"),
+        ({"price": {"kind": "numbr"}}, 'kind "numbr" is none of number, truth, text; did you mean "number"?'),
+        ({"price": {"units": "€"}}, 'the key "units" is unknown; did you mean "unit"?'),
+        ({"price": "€/kWh"}, "the input price must be a map with the keys kind and unit"),
+        (["price"], "inputs must be a map of names to what they are"),
+    ],
+)
+def test_inputs_of_packs_are_checked(inputs: Any, part: str) -> None:
+    """What a pack declares must be sound, and fit what the site's config and other packs say."""
+    bad = Pack("a.yaml", {"pack": "a", "inputs": inputs, "rules": []})
+    assert any(part in text for text in faults(bad, inputs=[Known("input/price", "", Type("number"))]))
 
 
 @pytest.mark.parametrize(

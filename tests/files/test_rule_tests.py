@@ -99,6 +99,14 @@ def test_a_test_file_has_usual_values_and_a_test_its_own(tmp_path: Path) -> None
     assert [lane.point.name for lane in dear.lanes] == ["input/price"]
 
 
+def test_inputs_that_a_pack_declares_need_not_be_named(tmp_path: Path) -> None:
+    """Their kind stands in the pack; without a series they are unknown."""
+    (tmp_path / "own.yaml").write_text(PACK.replace("params:", "inputs: {price: {unit: ct}}\nparams:"))
+    (tmp_path / "own.test.yaml").write_text(TESTS.replace("inputs: {price: number}\n", ""))
+    (read,) = read_tests([tmp_path / "own.test.yaml"])
+    assert [lane.point.name for lane in read.tests[0][0].lanes] == ["input/price"]
+
+
 def test_what_a_pack_needs_is_loaded_with_it(tmp_path: Path) -> None:
     """The test need not name it again."""
     (tmp_path / "own.yaml").write_text(PACK.replace("params:", "needs: [essential]\nparams:"))
