@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 MOSQUITTO = $(shell PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v mosquitto)
 SOURCES = bridge tests benchmarks
 
-.PHONY: demo test lint types unit bench clean
+.PHONY: demo test lint types unit bench docs clean
 
 # $(call environment,EXTRAS): the virtual environment with the project in it; EXTRAS is a name such as $(ALL), since a
 # comma would end the argument. Debian splits venv off: fetch it if we may.
@@ -48,6 +48,9 @@ unit: $(BIN)/.dev
 
 bench: $(BIN)/.dev
 	$(BIN)/python benchmarks/bridge.py
+
+docs: $(BIN)/.dev
+	$(BIN)/python -m bridge.files.rules_page > docs/rules-catalogue.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
