@@ -83,7 +83,9 @@ class Assembly:
     def _compile(self, site: Site, told: Mapping[str, Any]) -> Program:
         packs = [Pack(pack.file, pack.data, pack.marks) for pack in self._compiled.packs_of(site)]
         rules, inputs = site.rules, [one.known for one in site.inputs]
-        return compile_packs(packs, self.catalogue(site), rules.params, site.profile, rules.disable, inputs, told)
+        # A catalogue of its own: what rules name of classes that the site does not have need not stay in memory.
+        catalogue = Catalogue(self._compiled.documents_of(site))
+        return compile_packs(packs, catalogue, rules.params, site.profile, rules.disable, inputs, told)
 
     def site(self, site: Site) -> SiteParts:
         """Return what a site is made of.
