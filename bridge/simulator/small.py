@@ -72,7 +72,7 @@ RawValue
 Scale = 1.0
 Status = 0
 Temperature
-TemperatureType = 3
+TemperatureType = 2
 """)
 
 BLE_LEAFS = leafs(f"""
