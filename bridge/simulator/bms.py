@@ -44,7 +44,7 @@ Id
 Info/BatteryLowVoltage = 46.4
 Info/{ChargeRequest,FullChargeRequest} = 0
 Info/{MaxChargeCurrent,MaxChargeVoltage,MaxDischargeCurrent}
-InstalledCapacity = 400.0
+InstalledCapacity
 Io/{AllowToCharge,AllowToDischarge} = 1
 Manufacturer = "SIMCELL"
 Mgmt/Connection = "CAN-bus"
@@ -139,6 +139,7 @@ class CanBattery:
 def _bank(site: Site) -> dict[str, Any]:
     battery = site.plant.battery
     levels = site.alarms.levels
+    installed_ah = battery.config.module_ah * battery.config.modules
     return {
         "Soc": round(battery.soc, 1),
         "Soh": 98.0,
@@ -146,6 +147,7 @@ def _bank(site: Site) -> dict[str, Any]:
         "Dc/0/Current": round(battery.current_a, 1),
         "Dc/0/Power": round(battery.power_w, 0),
         "Dc/0/Temperature": round(battery.temperature_c, 1),
+        "InstalledCapacity": installed_ah,
         "Capacity": round(battery.capacity_ah * battery.soc / 100.0, 1),
         "ConsumedAmphours": round(-battery.capacity_ah * (100.0 - battery.soc) / 100.0, 1),
         "TimeToGo": time_to_go(site),
@@ -161,7 +163,7 @@ def _bank(site: Site) -> dict[str, Any]:
         "History/ChargedEnergy": round(site.energy.charged_kwh, 2),
         "History/DischargedEnergy": round(site.energy.discharged_kwh, 2),
         "History/TotalAhDrawn": round(-site.energy.drawn_ah, 1),
-        "History/ChargeCycles": int(site.energy.drawn_ah / 400.0),
+        "History/ChargeCycles": int(site.energy.drawn_ah / installed_ah),
     }
 
 
