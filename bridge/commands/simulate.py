@@ -56,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write a recording instead of serving, as fast as it goes; - is standard output",
     )
     parser.add_argument("--lasts", type=duration, default=600.0, metavar="10m", help="of the recording (default: 10m)")
+    parser.add_argument(
+        "--every", type=duration, default=10.0, metavar="10s", help="poll of the recording (default: 10s)"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite the recording")
     parser.add_argument("--list", action="store_true", help="list the scenarios and exit")
 
@@ -89,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _record(args: argparse.Namespace, chosen: Scenario | None) -> int:
     system = args.system or (chosen.system if chosen else "ess")
-    recorder = Recorder(system, chosen, _speed_of(args, 1.0), args.seed, args.start_at)
+    recorder = Recorder(system, chosen, _speed_of(args, 1.0), args.seed, args.start_at, args.every)
     with opened(args.record, args.force) as file:
         for line in recorder.lines(args.lasts):
             file.write(line.encode() + b"\n")

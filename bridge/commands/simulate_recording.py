@@ -17,7 +17,7 @@ from bridge.simulator.simulator import Simulator
 from bridge.sources.recording import Encoder
 
 BEGINS_AT = 1769817600.0  # 2026-01-31 00:00 UTC: the same recording whenever it is made
-STEP_S = 2.0  # to which the scenario's events and the alarms of devices are exact
+STEPS = 5  # between two polls: so exact are the scenario's events and the alarms of devices
 LIST_EVERY_S = 15.0  # as sources.dbus_http
 _BETWEEN_REQUESTS_S = 0.02
 
@@ -76,7 +76,7 @@ class Recorder:
                 if now >= due:
                     due = now + self._every_s
                     yield from self._pages(now)
-            time.go_on(STEP_S)
+            time.go_on(self._every_s / STEPS)
 
     def _pages(self, at: float) -> Iterator[str]:
         gx = self._gx
