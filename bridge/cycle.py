@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 SUMMARY_EVERY_S = 10.0
 DOCUMENTS_EVERY_S = 300.0  # status, info and alert topics are sent again this often, and expire after three times that
+ALERTS_EVERY_S = 30.0  # values of alerts that go on are followed this closely
 _ONLINE = Point(
     "site/online",
     PointSpec(Kind.BOOL, "site/online", "", "", {}, Tier.CRITICAL, 0, 0.0, (), "Does the GX answer?", "", ""),
@@ -86,6 +87,7 @@ class Cycle:
         self._quiet = quiet_documents(engine)  # as it was last published
         self._documents: dict[str, Message] = {}
         self._documents_due = 0.0
+        self._alerts_due = 0.0
         self._wall_offset_s = 0.0
         self.news = ""
 
@@ -108,6 +110,9 @@ class Cycle:
                 self._apply(now, [])
             if self._gone_since:
                 self._forget(now)
+            if now >= self._alerts_due:
+                self._alerts_due = now + ALERTS_EVERY_S
+                self._follow_alerts(now)
             if now >= self._documents_due:
                 self._documents_due = now + DOCUMENTS_EVERY_S
                 self._sink.publish(self._fresh([message._replace(at=now) for message in self._documents.values()]))
@@ -252,6 +257,12 @@ class Cycle:
         if self._memory is not None:
             self._memory.note_alerts((state.topic, alert) for state, alert in zip(states, alerts))
         return states
+
+    def _follow_alerts(self, now: float) -> None:
+        """Publish alerts whose value moved while they are pending or firing; a display shows them as they are."""
+        moved = [alert for alert in self.engine.alerts() if alert != self._alerts.get(alert.id)]
+        if moved:
+            self._sink.publish(self._fresh([*self._alert_states(moved, now), self._active_alerts(now)]))
 
     def _active(self) -> list[Alert]:
         return sorted(self._alerts.values(), key=lambda alert: self.engine.alert_states[alert.id].order)

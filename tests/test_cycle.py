@@ -172,6 +172,32 @@ def test_a_restart_tells_nothing_twice_and_clears_what_no_rule_knows(tmp_path: P
     assert json.loads(sink.last("victron/home/alerts/grid_lost/vebus/276").payload)["phase"] == "firing"
 
 
+def test_the_topic_of_an_alert_follows_its_value() -> None:
+    """A display shows how bad it is now, not how bad it was when it began; nothing is sent while nothing moves."""
+    source, sink = Script(), Kept()
+    cycle = cycle_of(source, sink)
+
+    def shown() -> Any:
+        return json.loads(sink.last("victron/home/alerts/output_high/vebus/276").payload)["value"]
+
+    def mean(at: float, volts: float) -> None:
+        values = {"DeviceInstance": 276, "Alarms/GridLost": 0, "Ac/Out/L1/V": volts}
+        source.online, source.poll_now = True, Poll((Page(VEBUS, at, values, True, 10.0),), frozenset({VEBUS}))
+        cycle.turn(at, lambda: at)
+        cycle.tick(at)
+
+    for at in range(0, 700, 10):
+        mean(float(at), 250.0)
+    assert shown() == 250
+    for at in range(700, 1300, 10):
+        mean(float(at), 260.0)
+    assert shown() > 259
+    cycle.tick(1350.0)
+    count = len(sink.messages)
+    cycle.tick(1385.0)
+    assert [m.topic for m in sink.messages[count:] if "/alerts/" in m.topic and not m.topic.endswith("active")] == []
+
+
 def test_windows_survive_a_restart_and_are_written_seldom(tmp_path: Path) -> None:
     """What ten minutes of voltage have filled is known at once after a restart; an event does not write it."""
     source, sink = Script(), Kept()
