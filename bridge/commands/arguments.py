@@ -78,5 +78,5 @@ def compiled_for(sites: Sequence[Site]) -> Compiled:
 
 
 def without_rules(site: Site) -> Site:
-    """Return the site without its rules: a mistake in them must not keep anybody from looking at the GX."""
-    return site._replace(rules=RuleChoice((), (), {}, frozenset()))
+    """Return the site without its rules and what names them: a mistake there must not keep anybody from the GX."""
+    return site._replace(rules=RuleChoice((), (), {}, frozenset()), maintenance=(), profile={})

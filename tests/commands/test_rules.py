@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from bridge.cli import main
+from bridge.commands.rule_choice import site_with_rules
+from bridge.files.settings import load_settings
 from bridge.model import Page
 from bridge.sources.recording import Encoder
 from tests.mosquitto import free_port
@@ -193,3 +196,41 @@ def test_list_says_when_there_is_no_gx(capsys: pytest.CaptureFixture[str]) -> No
     """A GX that does not answer is named, with advice; the exit code is 1."""
     assert main(["rules", "list", "--gx", f"http://127.0.0.1:{free_port()}"]) == 1
     assert "127.0.0.1" in capsys.readouterr().err
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    """A config that says something of the packs of the program, and of the user's own."""
+    file = tmp_path / "config.yaml"
+    window = {"days": "sun", "from": "02:00", "to": "03:00"}
+    rules = {"disable": ["grid_lost", "own_cells"], "params": {"essential": {"battery_soc_low": 15}}}
+    windows = [{**window, "alert": "device_offline"}, {**window, "alert": ["own_low", "device_offline"]}]
+    file.write_text(json.dumps({"maintenance": windows, "profile": {"has_gird": True}, "rules": rules}))
+    return str(file)
+
+
+def test_what_the_config_says_of_other_packs_is_left_out(
+    own: Path, config: str, gx_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run with fewer packs is not refused for names of the others; what it has is as the config says."""
+    chosen = ["--config", config, "--rules", str(own / "own.yaml")]
+    assert [row["rule"] for row in listed(capsys, *chosen)] == ["battery.difference", "own_low"]
+    assert "own_low" in [row["rule"] for row in listed(capsys, *chosen, "--gx", gx_url)]
+    recording = own / "gx.jsonl"
+    assert main(["simulate", "--record", str(recording), "--lasts", "30s"]) == 0
+    assert main(["replay", str(recording), *chosen]) == 0
+    assert main(["backtest", str(recording), "--jobs", "1", *chosen]) == 0
+    assert "own_low" in capsys.readouterr().out
+    assert main(["discover", "--gx", gx_url, "--config", config]) == 0
+    capsys.readouterr()
+    assert main(["check", "--config", config]) == 2
+    err = capsys.readouterr().err
+    assert "rules.disable" in err and '"own_cells"' in err and "maintenance" in err and '"own_low"' in err
+
+
+def test_a_window_of_maintenance_keeps_the_alerts_that_are_there(own: Path, config: str) -> None:
+    """One that names no other alert is dropped, for without names it would match all."""
+    flags = {"config": config, "chosen_site": None, "rules": [str(own / "own.yaml")], "pack": []}
+    site = site_with_rules(load_settings({"config": config}, {}), argparse.Namespace(**flags))
+    assert [window.matcher for window in site.maintenance] == [{"alert": ["own_low"]}]
+    assert (site.rules.disable, site.rules.params, site.profile) == ({"own_cells"}, {}, {})
