@@ -17,7 +17,17 @@ from bridge.core.budget import Budget
 from bridge.core.engine import Engine
 from bridge.core.input_values import point_of, read_input
 from bridge.core.inputs import InputSpec
-from bridge.core.requests import Asked, Outcome, Way, cost_of, error, ok, response_topic_fault, understand
+from bridge.core.requests import (
+    Asked,
+    Outcome,
+    Way,
+    cost_of,
+    error,
+    needs_payload,
+    ok,
+    response_topic_fault,
+    understand,
+)
 from bridge.core.topics import SiteTopics
 from bridge.cycle import Cycle
 from bridge.errors import RuleError
@@ -31,6 +41,11 @@ COMPLAINTS_PER_S = 1.0  # responses that say "too many"
 INPUT_EVERY_S = 0.1  # per input; what comes faster waits for the next tick of the site
 
 
+def request_prefix(base: str, site: str) -> str:
+    """Return the topic below which requests to a site come in."""
+    return f"{base}/{site}/request"
+
+
 class Requests:
     """Answers what is asked of one site."""
 
@@ -41,17 +56,21 @@ class Requests:
         self._topics = topics
         self._sink = sink
         self._now = now
+        self._prefix = request_prefix(base, self._site)
+        self._has_complained = False
         self._allowance = Budget(REQUESTS_PER_S, REQUESTS_AT_ONCE)
         self._complaints = Budget(COMPLAINTS_PER_S, COMPLAINTS_PER_S)
         self.counters: Counter[str] = Counter(done=0, refused=0, too_many=0)
 
     def hear(self, request: Request) -> None:
         """Carry out a request and answer it. In the sink's thread."""
+        name = request.topic.removeprefix(self._prefix).removeprefix("/")
+        if not request.payload and (request.is_retained or needs_payload(name)):
+            return  # somebody clears what was retained
         if request.is_retained:
-            self.counters["retained"] += 1  # somebody's mistake: it would come again with every connection
+            self._ignore(request)
             return
         now = self._now()
-        name = request.topic.rpartition("/")[2]
         is_allowed = self._allowance.take(now, cost_of(name))
         if not is_allowed:
             self.counters["too_many"] += 1
@@ -66,6 +85,18 @@ class Requests:
         to = "" if fault else request.response_topic
         self._sink.publish([self._topics.response(name, document, now, to, request.correlation)])
 
+    def _ignore(self, request: Request) -> None:
+        """Leave out what would come again with every connection; somebody's mistake."""
+        self.counters["retained"] += 1
+        if not self._has_complained:
+            self._has_complained = True
+            log.warning(
+                "site %s: a retained request on %.200r was ignored, as all such are: send requests without the retain "
+                "flag, and clear this one with an empty retained message",
+                self._site,
+                request.topic,
+            )
+
     def _answer(self, request: Request, asked: Asked, now: float) -> dict[str, Any]:
         fault = self._fault(request) or asked.fault
         try:
@@ -77,7 +108,7 @@ class Requests:
             return error(refused.message, asked.transaction)
         self.counters["done"] += 1
         if asked.verb.way is Way.CHANGE:
-            verb = request.topic.rpartition("/")[2]
+            verb = request.topic.rpartition("/")[2]  # one that there is has no more levels
             log.info("site %s: %s %s", self._site, verb, json.dumps(asked.keys)[:300])
         return ok(data, asked.transaction)
 
@@ -162,7 +193,9 @@ class Incoming:
         self._requests = Requests(base, cycle, topics, sink, now)
         self._inputs = Inputs(inputs, cycle, now)
         self._is_closed = False
-        sink.subscribe(f"{base}/{cycle.engine.site}/request/+", self._unless_closed(self._requests.hear))
+        # All levels, not one: who writes request/ack/ or request/ack/<id> is told what is wrong.
+        requests = f"{request_prefix(base, cycle.engine.site)}/#"
+        sink.subscribe(requests, self._unless_closed(self._requests.hear))
         for topic in dict.fromkeys(spec.topic for spec in inputs):
             sink.subscribe(topic, self._unless_closed(self._inputs.hear))
 

@@ -71,6 +71,12 @@ def cost_of(name: str) -> float:
     return verb.cost if verb else 1.0
 
 
+def needs_payload(name: str) -> bool:
+    """Tell whether an empty message on `request/<name>` is no request: its verb has keys, or there is no such verb."""
+    verb = VERBS.get(name)
+    return verb is None or bool(verb.keys)
+
+
 # -- understanding --------------------------------------------------------------------------------------------------
 
 
@@ -78,7 +84,7 @@ def understand(name: str, payload: bytes) -> Asked:
     """Return what a payload on `request/<name>` asks for. Never raises."""
     transaction: Transaction = None
     try:
-        document = _document(payload)
+        document = _document(payload) if payload else {}
         transaction = _transaction(document)
         verb = VERBS.get(name)
         if verb is None:

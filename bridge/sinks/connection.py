@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, cast
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.properties import MQTTException, Properties  # type: ignore[attr-defined]
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bridge.model import Message
 from bridge.sinks.base import Request
@@ -241,8 +242,11 @@ class Connection:
         self._flights[info.mid] = Flight(item, monotonic())
 
     def subscribe(self, topic_filter: str) -> None:
-        """Ask for messages on `topic_filter`, QoS 1."""
-        _, mid = self._client.subscribe(topic_filter, 1)
+        """Ask for messages on `topic_filter`, QoS 1; with MQTT 5 each keeps the retain flag that it was sent with."""
+        if self.version == 5:
+            _, mid = self._client.subscribe(topic_filter, options=SubscribeOptions(1, retainAsPublished=True))
+        else:
+            _, mid = self._client.subscribe(topic_filter, 1)
         if mid is not None:
             self._filters[mid] = topic_filter
 

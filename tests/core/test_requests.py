@@ -49,7 +49,8 @@ def refusal(on: Engine, verb: str, document: Any) -> str:
 @pytest.mark.parametrize(
     ("verb", "payload", "words"),
     [
-        ("ack", b"", "JSON object"),
+        ("ack", b"", 'ack needs "id"'),
+        ("ack", b" ", "JSON object"),
         ("ack", b"\xff{}", "not UTF-8"),
         ("ack", b"soc_low", "this is no JSON"),
         ("ack", b'{"id": NaN}', "this is no JSON"),
