@@ -6,10 +6,7 @@ functions, params and alerts, types that do not fit, cycles, names used twice, t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from bridge.core.alerts import Rule
@@ -18,9 +15,10 @@ from bridge.core.derived import DerivedRule
 from bridge.core.formula import Derived, Formula, Input, Scope, walk
 from bridge.core.inputs import declare_inputs
 from bridge.core.nearest import nearest
-from bridge.core.parser import duration_s
+from bridge.core.params import params_of_no_pack, read_params
 from bridge.core.points import ANY, Known, PointIndex
 from bridge.core.profile import PROFILE, profile_of, records
+from bridge.core.record_names import why_not
 from bridge.core.rule_build import Written, build_alert, build_record, mentioned
 from bridge.core.rule_fields import ALERT_KEYS, PACK_KEYS, RECORD_KEYS, Faults, Fields, Pack
 from bridge.core.spans import every_s
@@ -28,7 +26,6 @@ from bridge.errors import ConfigError, ConfigErrors
 
 __all__ = ["PROFILE", "Pack", "Program", "compile_packs"]
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 CLOCK_EVERY_S = {"now": 10.0, "age": 10.0, "hour": 60.0, "weekday": 60.0, "month": 60.0}
 """How often a formula that asks for the time is computed although nothing changed."""
 
@@ -79,7 +76,7 @@ def compile_packs(
     for pack in packs:
         compiler.read(pack)
     compiler.check_needs()
-    compiler.check_overrides()
+    compiler.faults.errors += params_of_no_pack(overrides or {}, compiler.packs)
     compiler.check_disabled(disabled)
     compiler.resolve()
     if compiler.faults.errors:
@@ -96,7 +93,7 @@ class _Compiler:
         self._profile = profile
         self._overrides = overrides
         self._params: dict[str, dict[str, Any]] = {}
-        self._packs: dict[str, str] = {}
+        self.packs: dict[str, str] = {}
         self._needs: list[tuple[Fields, str]] = []
         self._records: dict[str, Written] = {}
         self._alerts: dict[str, Written] = {}
@@ -113,11 +110,11 @@ class _Compiler:
         fields = Fields(pack, (), pack.data, self.faults)
         fields.check_keys(PACK_KEYS, ("pack", "rules"))
         name = fields.own_name("pack")
-        if name in self._packs:
-            fields.fault("pack", f'the pack "{name}" stands in {self._packs[name]} too; rename one')
-        self._packs.setdefault(name, pack.file)
+        if name in self.packs:
+            fields.fault("pack", f'the pack "{name}" stands in {self.packs[name]} too; rename one')
+        self.packs.setdefault(name, pack.file)
         self._needs += [(fields, needed) for needed in fields.names("needs")]
-        self._params[name] = self._read_params(fields, name)
+        self._params[name] = read_params(fields, name, self._overrides.get(name, {}))
         declare_inputs(fields, self.points)
         rules = pack.data.get("rules") or []
         if not isinstance(rules, list):
@@ -132,44 +129,11 @@ class _Compiler:
         for index, rule in enumerate(rules):
             self._read_rule(pack, "", ("rules", index), rule)
 
-    def _read_params(self, fields: Fields, pack: str) -> dict[str, Any]:
-        written = fields.data.get("params") or {}
-        if not isinstance(written, Mapping):
-            fields.fault("params", "params must be a map of names to values")
-            return {}
-        params = {str(name): _param(value) for name, value in written.items()}
-        for name, value in params.items():
-            if isinstance(value, list | Mapping):
-                fields.fault("params", f"the param {name} must be a number, a text, true, false or a duration")
-        for name, value in self._overrides.get(pack, {}).items():
-            key = f"rules.params.{pack}.{name}"
-            if name not in params:
-                near = nearest(str(name), params)
-                advice = f'did you mean "{near}"?' if near else f"it has {', '.join(params) or 'none'}"
-                self.faults.errors.append(ConfigError(f'the pack "{pack}" has no param "{name}"; {advice}', key=key))
-                continue
-            given, known = _param(value), params[name]
-            if known is not None and given is not None and _sort(given) != _sort(known):
-                message = f"{value!r} is {_sort(given)}, but the param is {_sort(known)} ({known!r})"
-                self.faults.errors.append(ConfigError(message, key=key))
-                continue
-            params[name] = given
-        return params
-
     def check_needs(self) -> None:
         """Note packs whose alerts or records another pack names, and that are not there."""
         for fields, needed in self._needs:
-            if needed not in self._packs:
+            if needed not in self.packs:
                 fields.fault("needs", f'the pack "{needed}", which this one needs, is missing; add it to rules.packs')
-
-    def check_overrides(self) -> None:
-        """Note params of packs that do not exist."""
-        for pack in self._overrides:
-            if pack not in self._packs:
-                near = nearest(str(pack), self._packs)
-                advice = f'did you mean "{near}"?' if near else f"there are {', '.join(self._packs) or 'none'}"
-                message = f'there is no pack "{pack}"; {advice}'
-                self.faults.errors.append(ConfigError(message, key=f"rules.params.{pack}"))
 
     def check_disabled(self, disabled: Collection[str]) -> None:
         """Note names that are to be left out and do not exist."""
@@ -190,6 +154,9 @@ class _Compiler:
         else:
             fields.check_keys(RECORD_KEYS, ("record", "expr"))
         name = fields.own_name(key)
+        misnamed = why_not(name) if key == "record" and pack_name else ""  # only the bridge itself tells of the profile
+        if misnamed:
+            fields.fault("record", misnamed)
         known = self._alerts if key == "alert" else self._records
         if name in known:
             first = known[name].fields.pack.file
@@ -238,7 +205,8 @@ class _Compiler:
     def _register(self, written: Written, known: Known) -> None:
         """Make a record's name known; what the catalogue calls so already cannot be a record."""
         kind = written.each
-        if (self.points.of_class(kind, known.name) if kind else self.points.site(known.name)) is not None:
+        is_known = (self.points.of_class(kind, known.name) if kind else self.points.site(known.name)) is not None
+        if is_known and not why_not(written.name):
             written.fields.fault("record", f"{written.name} is a point of the catalogue already; rename the record")
             return
         self._replace(written, known)
@@ -376,18 +344,3 @@ def _reads(each: str | None, formula: Formula) -> list[tuple[str | None, str]]:
 
 def _shortest(*seconds: float) -> float:
     return min((one for one in seconds if one), default=0.0)
-
-
-def _param(value: Any) -> Any:
-    """Return a param's value; a duration is a number of seconds, a date such as 2021-05-01 the Unix time it begins."""
-    if not isinstance(value, str):
-        return value
-    seconds = duration_s(value)
-    if seconds is None and _DATE.fullmatch(value):
-        with suppress(ValueError):  # the 31st of February stays a text, which no date can be compared with
-            return datetime.fromisoformat(value).replace(tzinfo=UTC).timestamp()
-    return value if seconds is None else seconds
-
-
-def _sort(value: Any) -> str:
-    return {bool: "true or false", str: "a text"}.get(type(value), "a number")
