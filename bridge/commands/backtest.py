@@ -11,6 +11,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from bridge.assemble import Assembly
@@ -19,9 +20,10 @@ from bridge.commands.arguments import add_flags, compiled_for, duration, setting
 from bridge.commands.backtest_feeds import inputs_of
 from bridge.commands.backtest_report import document, lines
 from bridge.commands.backtest_runs import Runner, Span, cores_here
-from bridge.commands.backtest_study import study_of
+from bridge.commands.backtest_study import Study, study_of
 from bridge.commands.backtest_variants import check_params, param_of, touched, variants_of
 from bridge.commands.rule_choice import add_rule_choice, site_with_rules
+from bridge.core.points import PointIndex
 from bridge.errors import ConfigError
 
 EPILOG = """\
@@ -46,7 +48,7 @@ columns:
 
 Each input begins with engines that know nothing, also the second of two files of one site. What lies before the
 span warms the rules up and is not counted.
-Exit code 1: an input could not be read; the others were counted.
+Exit code 1: an input could not be used and the others were counted. 2: none could be used, or an option is wrong.
 """
 _DAY_S = 86400.0
 
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigErrors: all mistakes of the rules.
-        ConfigError: an option is wrong, or no input can be read.
+        ConfigError: an option is wrong, or no input can be used.
     """
     began = time.monotonic()
     span = Span(*_span(args.span), args.flap)
@@ -86,21 +88,28 @@ def run(args: argparse.Namespace) -> int:
     compiled = compiled_for([site])
     packs = compiled.packs_of(site)
     check_params(params, packs)
-    variants = variants_of(params, Assembly(settings, compiled, SteadyClock()), site, packs)
-    inputs, faults = inputs_of(args.inputs, settings.base_topic)
+    assembly = Assembly(settings, compiled, SteadyClock())
+    variants = variants_of(params, assembly, site, packs)
+    inputs, faults = inputs_of(args.inputs, settings.base_topic, PointIndex(assembly.catalogue(site)))
     cores = args.jobs if args.jobs > 0 else cores_here()
     with Runner(settings, site, cores) as runner:
         study = study_of(variants, inputs, span, runner, touched(params, packs) if params else None, args.by)
     faults += study.faults()
-    if args.json:
-        print(json.dumps(document(study, span, faults), ensure_ascii=False, indent=2))
-    else:
-        print(*lines(study, time.monotonic() - began, runner.used), sep="\n")
+    is_none_usable = bool(faults) and study.is_empty()
+    if not is_none_usable:  # else a table would tell of nothing
+        _show(study, span, faults, time.monotonic() - began, runner.used, args.json)
     for text in [*study.notes(), *(f"left out: {fault}" for fault in faults)]:
         print(f"victron-bridge: {text}", file=sys.stderr)
-    if faults and study.is_empty():
+    if is_none_usable:
         raise ConfigError("none of the inputs can be used")
     return 1 if faults else 0
+
+
+def _show(study: Study, span: Span, faults: Sequence[str], seconds: float, cores: int, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(document(study, span, faults), ensure_ascii=False, indent=2))
+    else:
+        print(*lines(study, seconds, cores), sep="\n")
 
 
 def _span(text: str | None) -> tuple[float, float]:

@@ -11,8 +11,9 @@ import json
 import zlib
 from collections.abc import Callable, Collection, Iterator, Set
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol, cast
+from typing import IO, Any, NamedTuple, Protocol, cast
 
 from bridge.commands.backtest_history import HistoryFeed, Names, site_online
 from bridge.core.normalize import Normalizer
@@ -27,6 +28,7 @@ from bridge.sources.vrm_csv import VrmCsvSource, is_vrm_header
 RECORDING, HISTORY, VRM = "recording", "history", "VRM export"
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEAD = 1_000_000  # bytes of the first line; the header of a VRM export with thousands of columns is shorter
+_HEADS = 5  # lines of which one must be a message: a log may begin in the middle of a line
 _KINDS = "a recording, what the bridge published as JSON lines, or a CSV export of VRM"
 
 
@@ -83,59 +85,65 @@ class PageFeed:
         return samples, reads
 
 
-def inputs_of(names: Collection[str], base_topic: str) -> tuple[list[Input], list[str]]:
+def inputs_of(names: Collection[str], base_topic: str, points: PointIndex) -> tuple[list[Input], list[str]]:
     """Return the sites in all files, those in directories too, and what is wrong with the others.
 
-    Raises:
-        ConfigError: a name that was given is no file and no directory.
+    Args:
+        names: of files and directories.
+        base_topic: of what the bridge published.
+        points: which points there are; a topic that is none makes no site.
     """
     files: list[Path] = []
+    inputs: list[Input] = []
+    faults: list[str] = []
     for name in names:
         path = Path(name)
-        if not path.exists():
-            raise ConfigError("there is no such file or directory", name)
-        files += sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
-    inputs, faults = [], []
+        found = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+        files += found
+        if not found:
+            faults.append(f"{name}: there is no file in this directory")
     for file in dict.fromkeys(files):
         try:
-            inputs += _sites_of(str(file), base_topic)
+            inputs += _sites_of(str(file), base_topic, points)
         except ConfigError as error:
             faults.append(str(error))
     return inputs, faults
 
 
-def _sites_of(path: str, base_topic: str) -> list[Input]:
+def _sites_of(path: str, base_topic: str, points: PointIndex) -> list[Input]:
     with _opened(path) as stream:
         kind = _kind_of(stream, path)
     if kind != HISTORY:
         return [Input(path, kind, "")]
     with _opened(path) as stream:
-        sites = HistoryFeed.sites(_lines(stream, path), base_topic)
+        sites = HistoryFeed.sites(_lines(stream, path), base_topic, points)
     if not sites:
-        raise ConfigError(f'no topic in it is one of a site below "{base_topic}/" (see --base-topic)', path)
+        raise ConfigError(f'no topic in it is a point of a site below "{base_topic}/" (see --base-topic)', path)
     return [Input(path, kind, site) for site in sites]
 
 
 def _kind_of(stream: IO[bytes], path: str) -> str:
     try:
-        head = stream.readline(_HEAD)
-        while head.isspace():
-            head = stream.readline(_HEAD)
+        filled = (line for line in iter(lambda: stream.readline(_HEAD), b"") if not line.isspace())
+        heads = [line.decode("utf-8-sig", "replace") for line in islice(filled, _HEADS)]
     except (OSError, EOFError, zlib.error) as error:
         raise ConfigError(f"the file cannot be read: {error}", path) from None
-    text = head.decode("utf-8-sig", "replace")
-    if text.lstrip().startswith("{"):
-        try:
-            tree = json.loads(text)
-        except (ValueError, RecursionError):
-            tree = {}
-        if str(tree.get("schema", "")).rpartition("/")[0] == SCHEMA.rpartition("/")[0]:
-            return RECORDING
-        if isinstance(tree.get("topic"), str):
-            return HISTORY
-    elif is_vrm_header(text):
+    first = _tree(heads[0]) if heads else {}
+    if str(first.get("schema", "")).rpartition("/")[0] == SCHEMA.rpartition("/")[0]:
+        return RECORDING
+    if any(isinstance(_tree(head).get("topic"), str) for head in heads):
+        return HISTORY
+    if heads and is_vrm_header(heads[0]):
         return VRM
     raise ConfigError(f"this is none of: {_KINDS}", path, 1)
+
+
+def _tree(line: str) -> dict[str, Any]:
+    try:
+        tree = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return tree if isinstance(tree, dict) else {}
 
 
 @contextmanager

@@ -7,6 +7,8 @@
 Points are read by their names as rules know them; status topics say which devices are there and whether the GX
 answers. What rules compute themselves, documents, alerts and requests are left out.
 
+Lines that are no message are skipped and counted: whatever writes a log may be stopped in the middle of a line.
+
 Law: the log says when a value was published, not when it was read. A value that can be read is published again at
 every refresh, so a point counts as stale when it was not published for three refresh intervals. While the bridge
 itself is offline nothing is known of the GX.
@@ -90,15 +92,16 @@ class HistoryFeed:
         self._unknown: Counter[str] = Counter()
         self._has_status = False
         self._is_bridge_online = True
-        self._lines = _read_lines(lines, name, prefix)
+        self._skipped: list[int] = []
+        self._lines = _read_lines(lines, name, prefix, self._skipped)
         self._next = next(self._lines, None)
 
     @staticmethod
-    def sites(lines: Iterable[str], base_topic: str) -> list[str]:
-        """Return the sites that a log tells of."""
-        pattern = re.compile(rf'"topic"\s*:\s*"{re.escape(base_topic)}/([a-z0-9][a-z0-9_-]*)/')
-        found = (pattern.search(line) for line in lines)
-        return sorted({match[1] for match in found if match} - {"bridge"})
+    def sites(lines: Iterable[str], base_topic: str, points: PointIndex) -> list[str]:
+        """Return the sites of which a log has a point or a status; any other topic may be a slip of somebody."""
+        pattern = re.compile(rf'"topic"\s*:\s*"{re.escape(base_topic)}/([a-z0-9][a-z0-9_-]*)/([^"]+)"')
+        topics = {(match[1], match[2]) for line in lines if (match := pattern.search(line))}
+        return sorted({site for site, rest in topics if _is_of_site(rest, points)} - {"bridge"})
 
     def next_due(self) -> float:
         return math.inf if self._next is None else self._next.at
@@ -113,10 +116,17 @@ class HistoryFeed:
         return samples, reads
 
     def note(self) -> str:
-        if not self._unknown:
-            return ""
-        shown = ", ".join(sorted(self._unknown)[:3]) + (", …" if len(self._unknown) > 3 else "")
-        return f"{len(self._unknown)} topics of {self._site} are no points that rules can name, and left out ({shown})"
+        """Return a sentence about what was left out, or nothing."""
+        told = []
+        if self._skipped:
+            count = len(self._skipped)
+            lines = "1 line is no message" if count == 1 else f"{count} lines are no messages"
+            told.append(f"{lines} in JSON, the first is line {self._skipped[0]}")
+        if self._unknown:
+            shown = ", ".join(sorted(self._unknown)[:3]) + (", …" if len(self._unknown) > 3 else "")
+            count = len(self._unknown)
+            told.append(f"{count} topics of {self._site} are no points that rules can name, and left out ({shown})")
+        return "; ".join(told)
 
     # -- topics ---------------------------------------------------------------------------------------------------
 
@@ -149,15 +159,12 @@ class HistoryFeed:
         levels = rest.split("/")
         if levels[0] in _DOCUMENTS or levels[-1] in ("status", "info"):
             return None
-        is_device = len(levels) > 2 and levels[1].isdecimal()
-        name = "/".join(levels[2:]) if is_device else rest
-        points = self._names.points
-        known = points.of_class(levels[0], name) if is_device else points.site(rest)
+        device, name = _parts(rest)
+        known = _known(rest, self._names.points)
         if known is None:
-            if (levels[0] if is_device else "", name) not in self._names.computed:
+            if (device.kind if device else "", name) not in self._names.computed:
                 self._unknown[rest] += 1
             return None
-        device = Device(levels[0], int(levels[1])) if is_device else None
         return _Place(Point(rest, _SPEC, device, f"history/{rest}"), known)
 
     def _take_presence(self, rest: str, line: _Line, samples: list[Sample]) -> None:
@@ -185,15 +192,37 @@ class HistoryFeed:
             samples.append(site_online(is_online, at))
 
 
+def _parts(rest: str) -> tuple[Device | None, str]:
+    """Return whose point a topic below a site is, and its name there."""
+    levels = rest.split("/")
+    if len(levels) > 2 and levels[1].isdecimal():
+        return Device(levels[0], int(levels[1])), "/".join(levels[2:])
+    return None, rest
+
+
+def _known(rest: str, points: PointIndex) -> Known | None:
+    device, name = _parts(rest)
+    return points.of_class(device.kind, name) if device else points.site(name)
+
+
+def _is_of_site(rest: str, points: PointIndex) -> bool:
+    """Tell whether only a site has such a topic: a point, its status or that of a device."""
+    if rest == "status" or _known(rest, points) is not None:
+        return True
+    device, name = _parts(rest)
+    return device is not None and name == "status" and points.is_class(device.kind)
+
+
 # -- lines ------------------------------------------------------------------------------------------------------------
 
 
-def _read_lines(lines: Iterable[str], name: str, prefix: str) -> Iterator[_Line]:
-    last, number = -math.inf, 0
-    torn = False
+def _read_lines(lines: Iterable[str], name: str, prefix: str, skipped: list[int]) -> Iterator[_Line]:
+    """Yield the messages below the prefix; the numbers of lines that are none come into `skipped`."""
+    last, torn = -math.inf, 0
     for number, text in enumerate(lines, 1):
         if torn:
-            raise ConfigError("this line is not JSON", name, number - 1)
+            skipped.append(torn)
+            torn = 0
         if text.isspace():
             continue  # mosquitto_sub -F %J writes one for a payload that is no JSON
         try:
@@ -201,7 +230,7 @@ def _read_lines(lines: Iterable[str], name: str, prefix: str) -> Iterator[_Line]
             topic = tree["topic"]
             at = float(tree["at"]) if "at" in tree else _moment(tree["tst"])
         except (ValueError, KeyError, TypeError, RecursionError):
-            torn = True  # the last line may be cut off
+            torn = number  # the last line may be cut off
             continue
         if not isinstance(topic, str) or not topic.startswith(prefix):
             continue

@@ -342,14 +342,35 @@ def test_damage_is_told_and_the_others_count(pack: str, tmp_path: Path, capsys: 
         "this line is not JSO",
     ]
     assert "bad.jsonl:10" in out.err
+    assert main(["backtest", "--jobs", "1", "nope.x", str(tmp_path / "good.jsonl"), "--rules", pack]) == 1
+    out = capsys.readouterr()
+    assert "own_low" in out.out and "left out: nope.x: the file cannot be read: no such file" in out.err
     (tmp_path / "good.jsonl").unlink()
-    assert main(["backtest", "--json", "--jobs", "1", str(tmp_path), "--rules", pack]) == 2
+    assert main(["backtest", "--jobs", "1", str(tmp_path), "--rules", pack]) == 2
+    out = capsys.readouterr()
+    assert out.out == "" and out.err.endswith("none of the inputs can be used\n")
+
+
+def test_an_empty_directory_is_told(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing in it can be counted."""
+    assert main(["backtest", str(tmp_path), "--rules", pack]) == 2
+    assert f"{tmp_path}: there is no file in this directory" in capsys.readouterr().err
+
+
+def test_one_bad_line_does_not_cost_the_log(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also when it is the first one, as in a log that was rotated; it is counted in a note."""
+    messages = [to_line(message) for message in published(recorded(tmp_path / "r", FLAPPING), pack)]
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join([messages[0][9:], *messages[1:9], "nonsense", *messages[9:]]) + "\n")
+    document = backtested(capsys, str(log), "--rules", pack)
+    assert alerts(document)["own_low"]["fired"] == 3
+    assert "2 lines are no messages in JSON, the first is line 1" in document["inputs"][0]["note"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["missing"], "missing: there is no such file"),
+        (["missing"], "missing: the file cannot be read: no such file"),
         (["{file}", "--param", "own.lov=1,2"], 'the pack "own" has no param "lov"; did you mean "low"?'),
         (["{file}", "--param", "owm.low=1,2"], 'there is no pack "owm"; did you mean "own"?'),
         (["{file}", "--param", "low=1"], "written as pack.name=12..20/2"),

@@ -105,7 +105,21 @@ def test_other_topics_are_left_out() -> None:
     source = feed(lines)
     assert played(source) == ([], [])
     assert source.note() == "1 topics of home are no points that rules can name, and left out (battery/512/luck)"
-    assert HistoryFeed.sites(lines, "victron") == ["home", "other"]
+
+
+def test_only_points_and_status_make_a_site() -> None:
+    """What somebody asked a site for under a wrong name, or wrote there by mistake, is no site of its own."""
+    lines = [
+        line("a/battery/512/soc", "81"),
+        line("b/battery/soc", "81"),
+        line("c/status", "online"),
+        line("d/battery/512/status", "offline"),
+        line("hme/request/explain", "{}"),
+        line("hmo/battery/512/luck", "7"),
+        line("bridge/me/status", "online"),
+        line("hmi/summary", "{}"),
+    ]
+    assert HistoryFeed.sites(lines, "victron", NAMES.points) == ["a", "b", "c", "d"]
 
 
 def test_devices_and_sites_come_and_go() -> None:
@@ -143,12 +157,22 @@ def test_times_of_mosquitto_are_read(tst: str) -> None:
     assert feed([json.dumps({"tst": tst, "topic": "victron/home/battery/soc", "payload": "1"})]).next_due() == START
 
 
-def test_a_torn_last_line_is_let_go_and_others_are_named() -> None:
-    """A log that is still written may end in the middle of a line; in its middle that is damage."""
+def test_lines_that_are_no_message_are_counted() -> None:
+    """A log that is still written may end in the middle of a line; elsewhere such lines are told of."""
     good = line("home/battery/soc", "81")
-    assert len(played(feed([good, "", good[:20]]))[1]) == 1
-    with pytest.raises(ConfigError, match="log:2: this line is not JSON"):
-        played(feed([good, good[:20], good]))
+    source = feed([good, "", good[:20]])
+    assert (len(played(source)[1]), source.note()) == (1, "")
+    source = feed([good, good[:20], good])
+    assert len(played(source)[1]) == 2
+    assert source.note() == "1 line is no message in JSON, the first is line 2"
+    source = feed([good[:20], "\n", '{"at": 1}', good, "7", good])
+    assert len(played(source)[1]) == 2
+    assert source.note() == "3 lines are no messages in JSON, the first is line 1"
+
+
+def test_time_that_goes_backwards_is_damage() -> None:
+    """A clock that was set a little is not."""
+    good = line("home/battery/soc", "81")
     with pytest.raises(ConfigError, match="log:2: time goes backwards"):
         played(feed([good, line("home/battery/soc", "81", -100)]))
     assert len(played(feed([good, line("home/battery/soc", "82", -1)]))[1]) == 2
