@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+from bridge.core.alert_ids import ids_of, listed
 from bridge.core.alerts import AlertState, Rule
 from bridge.core.compile import WALL, Code
 from bridge.core.engine import Engine
@@ -22,7 +23,6 @@ from bridge.model import Device
 
 SCHEMA = "victron-bridge/explain/1"
 ALL = "*"
-_SHOWN = 20  # names in an error
 _FOR_RUNS = {Phase.INACTIVE: "off", Phase.PENDING: "running", Phase.WAITING: "paused"}
 _KEEP_RUNS = {Phase.CLEARING: "running", Phase.HOLDING: "paused"}
 
@@ -56,16 +56,16 @@ def _find(engine: Engine, alert_id: str) -> AlertState | None:
         return alert
     found = [one for one in engine.alert_states.values() if one.rule.name == alert_id]
     if len(found) > 1:
-        listed = ", ".join(one.id for one in found[:_SHOWN])
-        raise RuleError(f"{len(found)} devices have the alert {alert_id}; choose one: {listed}")
+        ids = listed(one.id for one in found)
+        raise RuleError(f"{len(found)} devices have the alert {alert_id}; choose one: {ids}")
     return found[0] if found else None
 
 
 def _unknown(engine: Engine, alert_id: str) -> str:
-    own = [one.id for one in engine.alert_states.values() if one.rule.name == alert_id.partition("/")[0]]
-    names = own or sorted({*engine.alert_states, *(rule.name for rule in engine.program.rules)})
+    own = ids_of(engine, alert_id.partition("/")[0])
+    names = own or {*engine.alert_states, *(rule.name for rule in engine.program.rules)}
     near = nearest(alert_id, names)
-    advice = f'did you mean "{near}"?' if near else f"there are {', '.join(names[:_SHOWN]) or 'none'}"
+    advice = f'did you mean "{near}"?' if near else f"there are {listed(names)}"
     return f'there is no alert "{alert_id[:100]}"; {advice}'
 
 

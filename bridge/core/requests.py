@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
+from bridge.core.alert_ids import refuse_name
 from bridge.core.documents import alert_document
 from bridge.core.engine import Engine
 from bridge.core.nearest import nearest
 from bridge.core.request_keys import ALERT_ID, COMMENT, DURATION, MATCHER, MOMENT, SILENCE_ID, Key
-from bridge.core.silencing import described, matcher_of, until_of
+from bridge.core.silencing import caution, described, matcher_of, until_of
 from bridge.core.values import clean_text
 from bridge.errors import RuleError
 from bridge.model import Event
@@ -175,13 +176,22 @@ def _short(value: Any) -> str:
 
 
 def _ack(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:
+    refuse_name(engine, keys["id"])
+    was = _is_acknowledged(engine, keys["id"])
     events = engine.acknowledge(keys["id"], now, keys.get("comment", ""))
-    return Outcome(events, _alert(engine, keys["id"]))
+    return Outcome(events, {**_alert(engine, keys["id"]), "changed": not was})
 
 
 def _unack(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:
+    refuse_name(engine, keys["id"])
+    was = _is_acknowledged(engine, keys["id"])
     events = engine.unacknowledge(keys["id"], now)
-    return Outcome(events, _alert(engine, keys["id"]))
+    return Outcome(events, {**_alert(engine, keys["id"]), "changed": was})
+
+
+def _is_acknowledged(engine: Engine, alert_id: str) -> bool:
+    alert = engine.alert_states.get(alert_id)
+    return alert is not None and alert.acknowledged
 
 
 def _silence(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:
@@ -189,9 +199,14 @@ def _silence(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:
     for silence in engine.silences():
         is_same = (silence["matcher"], silence["comment"]) == (matcher, comment)
         if is_same and abs(silence["until"] - until) < SAME_S:  # brokers may deliver a request twice
-            return Outcome([], described(engine, silence))
+            return Outcome([], _silenced(engine, silence))
     events = engine.silence(matcher, until, now, comment)
-    return Outcome(events, described(engine, engine.silences()[-1]))
+    return Outcome(events, _silenced(engine, engine.silences()[-1]))
+
+
+def _silenced(engine: Engine, silence: Mapping[str, Any]) -> dict[str, Any]:
+    note = caution(engine, silence["matcher"])
+    return {**described(engine, silence), **({"note": note} if note else {})}
 
 
 def _unsilence(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from bridge.core.alert_ids import listed, refuse_name
 from bridge.core.compile import WALL
 from bridge.core.engine import Engine
 from bridge.core.nearest import nearest
@@ -31,6 +32,7 @@ def matcher_of(engine: Engine, keys: Mapping[str, Any]) -> dict[str, Any]:
             "{} means every alert of the site"
         )
     if "id" in keys:
+        refuse_name(engine, keys["id"])
         alert = engine.alert_states.get(keys["id"])
         if alert is None:
             raise RuleError(_no_such_alert(keys["id"], engine.alert_states))
@@ -49,10 +51,30 @@ def _check_matcher(engine: Engine, matcher: Mapping[str, Any]) -> None:
         if not known.is_right(value):
             raise RuleError(f'"{key}" of a matcher is {known.wanted}')
     names = {rule.name for rule in engine.program.rules}
-    wanted = matcher.get("alert", [])
-    for name in wanted if isinstance(wanted, list) else [wanted]:
+    for name in _choices(matcher, "alert"):
         if name not in names:
             raise RuleError(_no_such_alert(name, names))
+    classes = {rule.each for rule in engine.program.rules if rule.each} | {one.kind for one in engine.store.devices}
+    for path in _choices(matcher, "device"):
+        kind = path.partition("/")[0]
+        if kind not in classes:
+            raise RuleError(f'no alert is of devices of the class "{kind}"{_meant(kind, classes - {"*"})}')
+    labels = {label for rule in engine.program.rules for label in rule.labels}
+    for label in matcher.get("labels", {}):
+        if label not in labels:
+            raise RuleError(f'no alert has the label "{label[:60]}"{_meant(label, labels)}')
+
+
+def _choices(matcher: Mapping[str, Any], key: str) -> list[str]:
+    """Return what a matcher takes for a key: a text alone is a list of one."""
+    wanted = matcher.get(key, [])
+    return wanted if isinstance(wanted, list) else [wanted]
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about a wrong name: what would be right."""
+    close = nearest(name[:100], known)
+    return f'; did you mean "{close}"?' if close else f"; there are: {listed(known)}"
 
 
 def _no_such_alert(name: str, known: Iterable[str]) -> str:
@@ -103,6 +125,20 @@ def described(engine: Engine, silence: Mapping[str, Any]) -> dict[str, Any]:
         if not alert.is_idle and any(one.id == silence["id"] for one in engine.announcer.silences_of(alert))
     ]
     return {**silence_document(silence, _wall(engine)), "matches": sorted(matches)}
+
+
+def caution(engine: Engine, matcher: Mapping[str, Any]) -> str:
+    """Return what of a matcher fits nothing that there is now, although it may later; "" when all of it does."""
+    devices = {one.path for one in engine.store.devices}
+    notes = [f"no device {path} has been seen yet" for path in _choices(matcher, "device") if path not in devices]
+    for label in matcher.get("labels", {}):
+        values = {rule.labels.get(label) for rule in engine.program.rules}
+        notes += [
+            f'no alert has {label} "{value[:60]}"'
+            for value in _choices(matcher["labels"], label)
+            if value not in values
+        ]
+    return "; ".join(notes)
 
 
 def quiet_documents(engine: Engine) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

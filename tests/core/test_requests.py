@@ -149,6 +149,15 @@ def test_an_acknowledged_alert_says_so() -> None:
     assert do(on, "unack", {"id": "soc_low"}).data["acknowledged"] is False
 
 
+def test_what_is_acknowledged_already_stays_as_it_is() -> None:
+    """The second `ack` tells no event, its comment neither, and the response says that nothing changed."""
+    on = site()
+    assert do(on, "ack", {"id": "soc_low", "comment": "seen by Ada"}).data["changed"] is True
+    second = do(on, "ack", {"id": "soc_low", "comment": "seen by Bob"})
+    assert (second.events, second.data["acknowledged"], second.data["changed"]) == ([], True, False)
+    assert [do(on, "unack", {"id": "soc_low"}).data["changed"] for _ in range(2)] == [True, False]
+
+
 def test_the_alert_of_a_device_is_named_with_the_device() -> None:
     """An alert under `each` is acknowledged for one device."""
     on = site(temperature=50.0)
@@ -188,6 +197,7 @@ def test_a_silence_tells_its_number_its_end_and_what_it_matches_now() -> None:
         ({"alert": "overload"}, []),  # there is no such device yet, but there is such a rule
         ({"device": "battery/512"}, ["hot/battery/512"]),
         ({"device": "battery/513"}, []),
+        ({"device": "vebus/276"}, []),  # not seen yet, but there are rules for its class
         ({"labels": {"component": "battery"}}, ["soc_low"]),
         ({"labels": {"component": ["pv", "battery"], "room": "cellar"}}, ["soc_low"]),
         ({"labels": {"component": "battery"}, "severity": "critical"}, []),
@@ -196,6 +206,36 @@ def test_a_silence_tells_its_number_its_end_and_what_it_matches_now() -> None:
 def test_a_matcher_matches_all_that_it_says(matcher: dict[str, Any], matches: list[str]) -> None:
     """All parts of a matcher must fit; a list fits when one of it does; an empty one fits everything."""
     assert do(site(temperature=50.0), "silence", {"matcher": matcher, "for": 60}).data["matches"] == matches
+
+
+@pytest.mark.parametrize(
+    ("matcher", "note"),
+    [
+        ({"device": "battery/512"}, None),
+        ({"labels": {"component": "battery"}}, None),
+        ({"device": ["battery/512", "battery/999"]}, "no device battery/999 has been seen yet"),
+        (
+            {"device": "vebus/1", "labels": {"room": ["attic", "cellar"]}},
+            'no device vebus/1 has been seen yet; no alert has room "attic"',
+        ),
+    ],
+)
+def test_what_fits_nothing_yet_is_noted(matcher: dict[str, Any], note: str | None) -> None:
+    """A device may come later, so a silence for it is accepted; the response says that there is none now."""
+    data = do(site(temperature=50.0), "silence", {"matcher": matcher, "for": 60}).data
+    assert data.get("note") == note
+
+
+@pytest.mark.parametrize("verb", ["ack", "unack", "silence"])
+def test_the_name_of_an_alert_of_devices_is_answered_with_its_ids(verb: str) -> None:
+    """Who leaves the device out is told what to choose from, as by explain."""
+    more = {"for": "2h"} if verb == "silence" else {}
+    on = site(temperature=50.0)
+    assert refusal(on, verb, {"id": "hot", **more}) == (
+        "hot is an alert of devices; choose one: hot/battery/512, hot/battery/513"
+    )
+    assert refusal(on, verb, {"id": "overload", **more}) == "overload is an alert of devices; no device has it now"
+    assert on.silences() == []
 
 
 def test_the_id_of_an_alert_silences_that_alert_of_that_device() -> None:
@@ -252,6 +292,15 @@ def test_until_follows_the_wall_clock_of_the_site() -> None:
         ({"matcher": {"severity": "high"}, "for": "2h"}, '"severity" of a matcher is "info"'),
         ({"matcher": {"severity": {}}, "for": "2h"}, '"severity" of a matcher is "info"'),
         ({"matcher": {"device": "512"}, "for": "2h"}, '"device" of a matcher is a device such as "battery/512"'),
+        (
+            {"matcher": {"device": "batery/1"}, "for": "2h"},
+            'no alert is of devices of the class "batery"; did you mean "battery"?',
+        ),
+        ({"matcher": {"device": ["vebus/1", "x/1"]}, "for": "2h"}, 'of the class "x"; there are: battery, vebus'),
+        (
+            {"matcher": {"labels": {"componnent": "x"}}, "for": "2h"},
+            'no alert has the label "componnent"; did you mean "component"?',
+        ),
         ({"matcher": {"labels": "x"}, "for": "2h"}, '"labels" of a matcher is a map'),
         ({"matcher": {"labels": {"a": 1}}, "for": "2h"}, '"labels" of a matcher is a map'),
         ({"matcher": {"devise": "a/1"}, "for": "2h"}, 'unknown key "devise" of a matcher; did you mean "device"?'),
