@@ -11,6 +11,7 @@ from bridge.core.engine import Engine
 from bridge.core.maintenance import Maintenance
 from bridge.core.profile import SETTLES_S, Watch
 from bridge.core.rules import Program
+from bridge.errors import ConfigErrors
 from bridge.model import Sample
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,11 @@ class Facts:
         self._reprogram = reprogram
         self._maintenance = maintenance
         self._watch = Watch(told)
-        self._program = reprogram(told) if reprogram is not None and told else program
+        self._program = program
         self._due = inf
+        self._complained: set[str] = set()
+        if told:
+            self._make_anew()
 
     @property
     def told(self) -> Mapping[str, Any]:
@@ -57,12 +61,28 @@ class Facts:
         if now < self._due or self._reprogram is None:
             return None
         self._due = inf
-        if not self._watch.has_news(now, self._program.profile):
+        if not self._watch.has_news(now, self._program.profile) or not self._make_anew():
             return None
-        self._program = self._reprogram(self._watch.told)
-        facts = ", ".join(f"{key} {value}" for key, value in self.told.items())
-        log.info("site %s: rules made anew with what the GX tells: %s", engine.site, facts)
+        log.info("site %s: rules made anew with what the GX tells: %s", engine.site, self._facts())
         new = self.engine(engine.site)
         new.set_wall_offset(*engine.clocks)
         new.load(engine.dump(), now)
+        new.counters.update(engine.counters)
         return new
+
+    def _make_anew(self) -> bool:
+        """Make the program with what was told; a rule that cannot take it must not end the site, so none gets it."""
+        if self._reprogram is None:
+            return False
+        try:
+            self._program = self._reprogram(self.told)
+        except ConfigErrors as found:
+            for text in {str(error): None for error in found.errors}:
+                if text not in self._complained:
+                    self._complained.add(text)
+                    log.error("the rules go on without what the GX tells (%s): %s", self._facts(), text)
+            return False
+        return True
+
+    def _facts(self) -> str:
+        return ", ".join(f"{key} {value}" for key, value in self.told.items())

@@ -13,6 +13,7 @@ from bridge.core.functions import FUNCTIONS, call
 from bridge.core.nearest import nearest
 from bridge.core.parser import UNITS_S, Name, Tree, parse, place, unparse
 from bridge.core.points import ANY, NUMBER, TEXT, TRUTH, Known, Type, did_you_mean
+from bridge.core.profile import PROFILE
 from bridge.core.semantics import OPERATIONS, compare, contains, finite
 from bridge.errors import RuleError
 
@@ -279,7 +280,9 @@ class Resolver:
             near = nearest(key, known)
             advice = f'did you mean "{where}.{near}"?' if near else f"there are {', '.join(known) or 'none'}"
             raise self.fault(tree, f"there is no {where}.{key}; {advice}")
-        return constant(known[key], None, written(str(name)))
+        # A fact that nobody says yet is a number: all that a GX can tell are numbers.
+        type_ = NUMBER if known[key] is None and where == "profile" and key in PROFILE else None
+        return constant(known[key], type_, written(str(name)))
 
     def _external(self, tree: Tree, name: Name) -> Expr:
         known = self._scope.points.site("/".join(name.words))

@@ -78,6 +78,8 @@ def test_names_become_inputs(text: str, each: str | None, inputs: list[tuple[boo
         ("device.name", None, "needs a rule with `each`"),
         ("device.serial", "vebus", "a device has name, instance, online and stale"),
         ("params.limits", None, 'there is no params.limits; did you mean "params.limit"?'),
+        ("not profile.inverter_rating", None, "profile.inverter_rating is a number, and this needs a condition"),
+        ('profile.inverter_rating == "x"', None, '"x" is a text, but profile.inverter_rating is a number'),
         ("profile.voltage", None, "there is no profile.voltage; there are grid_frequency, inverter_rating"),
         ("input.price", None, "list it under `inputs:`"),
         ("arg(1)", None, 'there is no function arg; did you mean "avg"?'),
