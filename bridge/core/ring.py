@@ -86,8 +86,7 @@ class Ring:
 
     def step(self, now: float, value: Any, local: float) -> Any:
         if self._is_whole:
-            self._is_whole = False
-            self._part_s = self._at - self._bucket * self.every_s
+            self._count_part()
         if now >= self._end:
             self._pass(now)
         elif self._value is not None:
@@ -99,6 +98,11 @@ class Ring:
             self._was_clean = False
             self._is_whole = value is not None
         return self._result(value) if self._full_s + self._part_s >= self._needed_s else None
+
+    def _count_part(self) -> None:
+        """Keep `_part_s` again: from here on something may be unknown."""
+        self._is_whole = False
+        self._part_s = self._at - self._bucket * self.every_s
 
     def _pass(self, now: float) -> None:
         """Go on to `now`, which lies beyond the newest bucket."""
@@ -163,6 +167,8 @@ class Ring:
         return 0.0
 
     def pause(self) -> None:
+        if self._is_whole:
+            self._count_part()
         self._take(None)
         self._value = None
 
@@ -181,7 +187,9 @@ class Ring:
 
     def _out(self, name: str) -> Any:
         value = getattr(self, name)
-        return [list(pair) for pair in value] if isinstance(value, deque) else value
+        if isinstance(value, deque):
+            return [list(pair) for pair in value]
+        return list(value) if isinstance(value, list) else value
 
     def _in(self, name: str, kept: Any) -> None:
         old = getattr(self, name)

@@ -30,7 +30,8 @@ class _Memory:
         self._value = None
 
     def dump(self) -> list[Any]:
-        return [getattr(self, name) for name in (*self.plain, *self.times)]
+        values = [getattr(self, name) for name in (*self.plain, *self.times)]
+        return [list(value) if isinstance(value, list) else value for value in values]
 
     def load(self, state: list[Any], shift_s: float) -> None:
         for name, kept in zip((*self.plain, *self.times), state):
@@ -101,6 +102,10 @@ class Smoothed(_Memory):
         self._value, self._at = value, now
         return self._mean if self._known_s >= self._half_life_s else None
 
+    def known_s(self) -> float:
+        """Return for how many seconds there was a value."""
+        return self._known_s
+
 
 class Seasonal(_Memory):
     """seasonal_zscore: how far the value is from what is usual at this hour of the week, in standard deviations.
@@ -134,6 +139,10 @@ class Seasonal(_Memory):
         if value is None or self._weeks[place] < FEWEST_WEEKS or self._spreads[place] <= 0:
             return None
         return float((value - self._means[place]) / sqrt(self._spreads[place]))
+
+    def weeks_known(self, local_at: float) -> int:
+        """Return in how many weeks the hour of a moment on the local clock was seen."""
+        return self._weeks[int(local_at // 3600) % HOURS]
 
     def _close(self) -> None:
         """Take the hour that ended into its place in the week, unless half of it is unknown."""

@@ -1,0 +1,121 @@
+"""What a restart does to what functions over time remember: holes, clocks that were moved, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.core.engine import Engine
+from bridge.core.rules import Program
+from bridge.model import Read
+from tests.core.small_site import program, samples
+
+START = 1.7e9
+FUNCTIONS = {
+    "avg_over_time": "avg_over_time(battery.soc, 100s)",
+    "ratio_over_time": "ratio_over_time(battery.soc > 53, 100s)",
+    "increase": "increase(battery.soc, 100s)",
+    "rate": "rate(battery.soc, 100s)",
+    "changes": "changes(battery.soc, 100s)",
+    "stddev_over_time": "stddev_over_time(battery.soc, 100s)",
+    "zscore": "zscore(battery.soc, 100s)",
+    "min_over_time": "min_over_time(battery.soc, 100s)",
+    "max_over_time": "max_over_time(battery.soc, 100s)",
+    "quantile_over_time": "quantile_over_time(battery.soc, 0.5, 100s)",
+    "delta": "delta(battery.soc, 100s)",
+    "deriv": "deriv(battery.soc, 100s)",
+    "predict_linear": "predict_linear(battery.soc, 100s, 60s)",
+    "held": "held(battery.soc > 51)",
+    "last_change": "last_change(battery.soc)",
+    "ewma": "ewma(battery.soc, 60s)",
+    "seasonal_zscore": "seasonal_zscore(battery.soc)",
+}
+_RECORDS = [{"record": f"x.{name}", "expr": expr} for name, expr in FUNCTIONS.items()]
+_ALL = program(_RECORDS)
+
+
+def _feed(on: Engine, at: float, soc: float | None) -> None:
+    on.step(at, samples({"battery.soc": soc}, at), [Read("system", at, 1e9)])
+
+
+def _results(on: Engine) -> dict[str, Any]:
+    return {name: on.store.values[on.store.slot(f"x/{name}")] for name in FUNCTIONS}
+
+
+def _near(expected: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if value is None else pytest.approx(value, rel=1e-6) for name, value in expected.items()}
+
+
+def _soc(turn: int) -> float:
+    return 50.0 + turn * 3 % 7
+
+
+def _reborn(state: dict[str, Any], now: float, rules: Program = _ALL, shift_s: float = 0.0) -> Engine:
+    on = Engine("site", rules)
+    on.load(json.loads(json.dumps(state)), now, shift_s)
+    return on
+
+
+@settings(max_examples=25)
+@given(before=st.integers(1, 40), lost=st.integers(1, 15), away_s=st.sampled_from([0.0, 5.0, 100.0]))
+def test_a_history_older_than_the_state_leaves_a_hole(before: int, lost: int, away_s: float) -> None:
+    """After a kill every function goes on as one that was told UNKNOWN since its history was written."""
+    killed, holed, now = Engine("site", _ALL), Engine("site", _ALL), START
+    for turn in range(before):
+        now += 10.0
+        for on in (killed, holed):
+            _feed(on, now, _soc(turn))
+    history = killed.history()
+    _feed(holed, now, None)
+    for turn in range(before, before + lost):
+        now += 10.0
+        _feed(killed, now, _soc(turn))
+    now += away_s
+    killed = _reborn({**killed.dump(False), "history": history}, now)
+    for turn in range(before + lost, before + lost + 40):
+        for on in (killed, holed):
+            _feed(on, now, _soc(turn))
+        assert _results(killed) == _near(_results(holed)), turn
+        now += 10.0
+
+
+@pytest.mark.parametrize("away_s", [31.0, 45.0, 75.0])
+def test_what_was_away_for_long_leaves_a_hole(away_s: float) -> None:
+    """An orderly restart after more than three poll intervals: what a window over a record knew of the time is lost."""
+    rules = program([{"record": "x.sum", "expr": "battery.soc + 0"}, *_of_the_sum()])
+    first, holed, now = Engine("site", rules), Engine("site", rules), START
+    for turn in range(40):
+        now += 10.0
+        for on in (first, holed):
+            on.step(now, samples({"battery.soc": _soc(turn)}, now), [Read("system", now, 90.0)])
+    second = _reborn(first.dump(), now + away_s, rules)
+    _feed(holed, now, None)
+    now += away_s
+    _feed(holed, now, _soc(39))
+    second.step(now, [])
+    for turn in range(40, 80):
+        assert _results(second) == _near(_results(holed)), turn
+        now += 10.0
+        for on in (second, holed):
+            _feed(on, now, _soc(turn))
+    assert None not in [value for name, value in _results(second).items() if name != "seasonal_zscore"]
+
+
+def _of_the_sum() -> list[dict[str, Any]]:
+    return [{**one, "expr": one["expr"].replace("battery.soc", "x.sum")} for one in _RECORDS]
+
+
+def test_a_dumped_history_stays_as_it_was() -> None:
+    """What the engine does after the dump, while it waits to be written, is no part of it."""
+    on, now = Engine("site", _ALL), START
+    for turn in range(40):
+        now += 10.0
+        _feed(on, now, _soc(turn))
+    history = on.history()
+    written = json.dumps(history)
+    _feed(on, now + 4000.0, 5.0)
+    assert json.dumps(history) == written
