@@ -128,6 +128,7 @@ class Cycle:
         """Let values through that are not the GX's own; they are known to their sender and not published."""
         with self._lock:
             self._publish(now, [], [], [], self.engine.step(now, samples, reads))
+            self._renew(now)
 
     def ask(self, now: float, work: Callable[[Engine], list[Event]]) -> None:
         """Let `work` change alerts and publish the events that it returns. What it raises, nothing has changed.
@@ -163,6 +164,7 @@ class Cycle:
             samples += batch.samples
             reads += batch.reads
         self._publish(now, samples, reads, documents, self.engine.step(now, samples, reads))
+        self._renew(now)
 
     def _publish(
         self, now: float, samples: list[Sample], reads: list[Read], documents: list[Message], events: list[Event]
@@ -182,6 +184,10 @@ class Cycle:
             self._sink.publish(messages)
         if self._facts is not None:
             self._facts.take(records, now)
+
+    def _renew(self, now: float) -> None:
+        """Go on with other rules when the GX has told other facts. Only right after a step: a gap restarts clocks."""
+        if self._facts is not None:
             self.engine = self._facts.renewed(self.engine, now) or self.engine
 
     def _events(self, now: float, events: list[Event]) -> list[Message]:
