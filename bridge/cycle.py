@@ -68,11 +68,13 @@ class Cycle:
         forget_after_s: float | None = None,
         memory: Memory | None = None,
         facts: Facts | None = None,
+        wake: Callable[[], object] = lambda: None,  # the site's thread, which sleeps until the source has something due
     ) -> None:
         self.source = source
         self.normalizer = normalizer
         self.engine = engine
         self._facts = facts
+        self._wake = wake
         self._state_topics = state_topics
         self._topics = site_topics
         self._summary = summary
@@ -155,6 +157,7 @@ class Cycle:
             self._documents_due = 0.0
             self._summary.changed, self._summary_due = True, 0.0
         self.source.refresh()
+        self._wake()
 
     def _apply(self, now: float, batches: list[Batch]) -> None:
         samples: list[Sample] = []

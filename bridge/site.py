@@ -169,10 +169,11 @@ class SiteRunner:
             forget_after_s=parts.forget_after_s,
             memory=state,
             facts=facts,
+            wake=self._wake.set,
         )
         now = self._clock.now()
+        self._set_clocks(cycle)  # first: what is gone ended at the time of the wall; a window is open from the start
         cycle.load(state.engine, state.devices, state.wall_offset_s, now)
-        self._set_clocks(cycle)  # before the first step: a maintenance window is open or not from the start
         self._sink.publish(state.undelivered())
         cycle.birth(now, state.old_alerts)
         self.state = state

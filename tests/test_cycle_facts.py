@@ -48,12 +48,16 @@ class Site:
     def live(self, since: float, until: float) -> float:
         """Read the inverter at its interval; return the time of the last reading."""
         at = since
-        while at <= until:
-            values = {"DeviceInstance": 276, "Ac/Out/L1/P": 3500, "Ac/Out/NominalInverterPower": 3000}
-            self.source.poll_now = Poll((Page(VEBUS, at, values, True, EVERY_S),), frozenset({VEBUS}))
-            self.cycle.turn(at, lambda: at)
+        self.read(at)
+        while at < until:
             at += EVERY_S
-        return at - EVERY_S
+            self.read(at)
+        return at
+
+    def read(self, at: float) -> None:
+        values = {"DeviceInstance": 276, "Ac/Out/L1/P": 3500, "Ac/Out/NominalInverterPower": 3000}
+        self.source.poll_now = Poll((Page(VEBUS, at, values, True, EVERY_S),), frozenset({VEBUS}))
+        self.cycle.turn(at, lambda: at)
 
     def events(self) -> list[tuple[str, str]]:
         told = [json.loads(one.payload) for one in self.sink.messages if one.topic == "victron/home/alerts"]
