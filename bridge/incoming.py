@@ -49,13 +49,22 @@ def request_prefix(base: str, site: str) -> str:
 class Requests:
     """Answers what is asked of one site."""
 
-    def __init__(self, base: str, cycle: Cycle, topics: SiteTopics, sink: Sink, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        base: str,
+        inputs: Sequence[InputSpec],
+        cycle: Cycle,
+        topics: SiteTopics,
+        sink: Sink,
+        now: Callable[[], float],
+    ) -> None:
         self._base = base
         self._cycle = cycle
         self._site = cycle.engine.site
         self._topics = topics
         self._sink = sink
         self._now = now
+        self._input_topics = {point_of(spec).name: spec.topic for spec in inputs}
         self._prefix = request_prefix(base, self._site)
         self._has_complained = False
         self._allowance = Budget(REQUESTS_PER_S, REQUESTS_AT_ONCE)
@@ -121,7 +130,7 @@ class Requests:
         def work(engine: Engine) -> list[Event]:
             nonlocal outcome
             assert asked.verb is not None
-            outcome = asked.verb.work(engine, asked.keys, now)
+            outcome = asked.verb.work(engine, asked.keys, now, self._input_topics)
             return outcome.events
 
         if way is Way.CHANGE:
@@ -190,7 +199,7 @@ class Incoming:
         sink: Sink,
         now: Callable[[], float],
     ) -> None:
-        self._requests = Requests(base, cycle, topics, sink, now)
+        self._requests = Requests(base, inputs, cycle, topics, sink, now)
         self._inputs = Inputs(inputs, cycle, now)
         self._is_closed = False
         # All levels, not one: who writes request/ack/ or request/ack/<id> is told what is wrong.

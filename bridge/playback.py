@@ -18,7 +18,7 @@ from bridge.facts import Facts
 from bridge.sinks.base import Sink
 from bridge.site import SiteParts
 from bridge.sources.base import Source
-from bridge.zones import Local
+from bridge.zones import Local, next_quarter
 
 
 class Playback:
@@ -47,6 +47,7 @@ class Playback:
         )
         self._local = local_of(parts)
         self.began_at = self.now = source.next_due()  # inf: the recording is empty
+        self.last_at = self.began_at  # of the last line that was taken
 
     @property
     def engine(self) -> Engine:
@@ -56,17 +57,24 @@ class Playback:
     def run(self, until: float = math.inf) -> None:
         """Take every line up to `until` at its time, and every clock of the engine that runs out before it."""
         while (due := self._source.next_due()) < math.inf:
-            for clock in clocks_before(min(due, until), self.now, self._cycle.next_clock):
+            for clock in clocks_before(min(due, until), self.now, self._cycle.next_clock, self._follow):
                 self._cycle.tick(clock)
             if due > until:
                 break
-            self.now = due
-            if self._local.turned(due):
-                self._cycle.set_wall_offset(0.0, *self._local.offsets(due))
+            self.now = self.last_at = due
+            self._follow(due)
             self._cycle.turn(due, lambda: self.now)
         if self.now < until < math.inf:
             self.now = until
+            self._follow(until)
             self._cycle.tick(until)
+
+    def _follow(self, at: float) -> bool:
+        """Set the clocks of the site's time zones; tell whether they moved."""
+        offsets = self._local.moved(at)
+        if offsets is not None:
+            self._cycle.set_wall_offset(0.0, *offsets)
+        return offsets is not None
 
 
 def local_of(parts: SiteParts) -> Local:
@@ -74,8 +82,20 @@ def local_of(parts: SiteParts) -> Local:
     return Local(parts.time_zone, (window.zone for window in parts.maintenance))
 
 
-def clocks_before(until: float, since: float, next_clock: Callable[[], float]) -> Iterator[float]:
-    """Yield every clock that runs out between `since` and `until`, each once; the caller goes on to it meanwhile."""
-    while since < (clock := next_clock()) < until:
-        since = clock
-        yield clock
+def clocks_before(
+    until: float, since: float, next_clock: Callable[[], float], follow: Callable[[float], bool]
+) -> Iterator[float]:
+    """Yield every clock that runs out between `since` and `until`, each once; the caller goes on to it meanwhile.
+
+    Args:
+        next_clock: returns the engine's next one.
+        follow: is called when a quarter of an hour begins; tells whether the site's clocks moved, which is yielded too.
+    """
+    while since < until:
+        clock = next_clock()
+        due = min(clock if clock > since else math.inf, next_quarter(since))
+        if due >= until:
+            return
+        since = due
+        if follow(due) or due == clock:
+            yield due

@@ -232,6 +232,14 @@ def test_explain_tells_of_one_alert() -> None:
     assert all(rule["alert"] in json.dumps(answer["data"]) for rule in RULES)
 
 
+def test_explain_names_the_topic_of_an_input() -> None:
+    """Who asks why a rule on an input is unknown is told where the message would have to come."""
+    desk = Desk()
+    Site(desk)
+    ((_, answer),) = desk.ask("explain", {"id": "cheap"})
+    assert answer["data"]["verdict"].endswith("input.price is not known (no message came on tariff/price yet)")
+
+
 def test_silences_are_listed_with_the_alerts() -> None:
     """`alerts/active` tells what keeps alerts quiet, at once when a silence begins and when it ends by itself."""
     desk = Desk()

@@ -103,8 +103,8 @@ def _from_recording(args: argparse.Namespace, alert_id: str) -> dict[str, Any]:
             raise ConfigError("the recording is empty", args.recording)
         until = _moment(args.at, playback.began_at) if args.at else math.inf
         playback.run(until)
-        if until < math.inf and played.source.next_due() == math.inf:
-            print(f"victron-bridge: {args.recording}: it holds nothing after this moment", file=sys.stderr)
+        if playback.last_at < until < math.inf and played.source.next_due() == math.inf:
+            raise ConfigError(f"the recording ends earlier, at {iso_time(playback.last_at)}", key="--at")
         try:
             return explain(playback.engine, alert_id, playback.now)
         except RuleError as error:

@@ -22,6 +22,7 @@ _BRIEF = 28  # characters of a part inside an outline
 _TINY = 8  # and where that is too long, too
 _SHORTEST = 20  # characters of an expression, however narrow the terminal
 _NAMED = ("point", "record", "params", "profile")
+_MARKS = ("acknowledged", "silenced", "inhibited")
 _OPERANDS = ("constant",)  # literals: they stand in the line above already
 Document = Mapping[str, Any]
 
@@ -47,7 +48,8 @@ def listed(document: Document, is_all: bool, width: int) -> list[str]:
         return [f"{document['site']}: {what}"]
     lines = []
     for one in alerts:
-        lines.append(f"{one['phase'] or 'absent':{_PHASE}}{printable(one['id'])}")
+        marks = ", ".join(mark for mark in _MARKS if one.get(mark))
+        lines.append(f"{one['phase'] or 'absent':{_PHASE}}{printable(one['id'])}" + (f" ({marks})" if marks else ""))
         lines += _wrapped(one["verdict"], width, " " * _PHASE)
     return lines
 
@@ -125,10 +127,12 @@ def _clocks(document: Document) -> Iterator[tuple[str, str]]:
     reminder, escalation = clocks["reminder"], clocks["escalation"]
     if reminder:
         every = f"every {duration_text(reminder['every_s'])} while it fires"
-        yield "reminder", f"{every}, the next {_due(reminder['due'])}" if reminder["due"] else every
+        none = ", none while it is quiet" if document["phase"] == "firing" else ""
+        yield "reminder", every + (f", the next {_due(reminder['due'])}" if reminder["due"] else none)
     if escalation:
         told = f"{escalation['severity']} after {duration_text(escalation['after_s'])}"
-        done = ", it is so now" if escalation["is_done"] else ""
+        waits = ", not while it is acknowledged" if document["acknowledged"] else ""
+        done = ", it is so now" if escalation["is_done"] else waits
         yield "escalation", told + (f", {_due(escalation['due'])}" if escalation["due"] else done)
 
 
@@ -250,8 +254,9 @@ def _window(node: Document) -> str:
     window_s, known_s = node["window_s"], node["known_s"]
     if window_s is None or known_s is None:
         return node["why"] or ""
-    known = f"{duration_text(known_s)} of {duration_text(window_s)} known"
-    return "" if known_s >= window_s else known if node["value"] is not None else f"{known}, too little"
+    if node["value"] is None:
+        return node["why"] or ""
+    return "" if known_s >= window_s else f"{duration_text(known_s)} of {duration_text(window_s)} known"
 
 
 def _cut(text: str, width: int) -> str:

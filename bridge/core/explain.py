@@ -5,6 +5,7 @@ Nothing is changed by asking. The trees hold what the engine saw at its last ste
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 from typing import Any
 
@@ -27,18 +28,19 @@ _FOR_RUNS = {Phase.INACTIVE: "off", Phase.PENDING: "running", Phase.WAITING: "pa
 _KEEP_RUNS = {Phase.CLEARING: "running", Phase.HOLDING: "paused"}
 
 
-def explain(engine: Engine, alert_id: str, now: float) -> dict[str, Any]:
+def explain(engine: Engine, alert_id: str, now: float, topics: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return everything there is to say about an alert, as JSON can hold it.
 
     Args:
         alert_id: `battery_soc_low`, `cell_spread_high/battery/512`; the name alone where only one device has it;
             `*` for one line about each alert.
         now: steady time.
+        topics: of inputs by their point, such as `input/price`; None where nobody hears messages.
 
     Raises:
         RuleError: there is no such alert, or several devices have it; says which there are.
     """
-    asker = _Asker(engine, now)
+    asker = _Asker(engine, now, topics)
     if alert_id == ALL:
         return asker.overview()
     alert = _find(engine, alert_id)
@@ -72,11 +74,11 @@ def _unknown(engine: Engine, alert_id: str) -> str:
 class _Asker:
     """Looks at one engine at one moment."""
 
-    def __init__(self, engine: Engine, now: float) -> None:
+    def __init__(self, engine: Engine, now: float, topics: Mapping[str, str] | None) -> None:
         self._engine = engine
         self._now = max(now, float(engine.store.values[0]))
         self._wall_s = float(engine.store.values[WALL])
-        self._reader = TreeReader(engine, self._now)
+        self._reader = TreeReader(engine, self._now, topics)
 
     def overview(self) -> dict[str, Any]:
         """Return one line about each alert, those that no device has included."""
@@ -94,8 +96,15 @@ class _Asker:
         return {"schema": SCHEMA, "site": engine.site, "ts": iso_time(self._now + self._wall_s), "alerts": lines}
 
     def _line(self, alert_id: str, alert: AlertState | None, sentence: str) -> dict[str, Any]:
-        phase = alert.clock.phase.seen_as if alert else None
-        return {"id": alert_id, "phase": phase, "truth": alert.truth if alert else None, "verdict": sentence}
+        return {
+            "id": alert_id,
+            "phase": alert.clock.phase.seen_as if alert else None,
+            "truth": alert.truth if alert else None,
+            "acknowledged": alert is not None and alert.acknowledged,
+            "silenced": alert is not None and alert.silenced,
+            "inhibited": alert is not None and alert.inhibited,
+            "verdict": sentence,
+        }
 
     def alert(self, alert: AlertState) -> dict[str, Any]:
         """Return the document of an alert that is watched."""
@@ -191,10 +200,11 @@ class _Asker:
                 "after_s": rule.escalate_s,
                 "severity": rule.escalate_to,
                 "is_done": alert.escalated,
-                "due": self._due(alert.escalate_at),
+                "due": None if alert.acknowledged else self._due(alert.escalate_at),
             }
         if rule.repeat_s:
-            reminder = {"every_s": rule.repeat_s, "due": self._due(alert.remind_at)}
+            is_quiet = alert.acknowledged or alert.silenced or alert.inhibited or alert.flapping
+            reminder = {"every_s": rule.repeat_s, "due": None if is_quiet else self._due(alert.remind_at)}
         return {
             "for": self._clock(alert, rule.for_s, _FOR_RUNS.get(phase, "over")),
             "keep_firing_for": self._clock(alert, rule.keep_s, _KEEP_RUNS.get(phase, "off")),

@@ -60,9 +60,13 @@ def _firing(alert: AlertState, expr: Node, clear: Node | None, now: float) -> st
     clock = alert.clock
     ran = f"{duration_text(clock.ran_s(now))} of {duration_text(clock.keep_s)}"
     if clock.phase is Phase.CLEARING:
-        return f"over in {duration_text(max(0.0, clock.due - now))} if it stays clear: {reason(clear or expr)}"
+        over = f"over in {duration_text(max(0.0, clock.due - now))} if it stays clear"
+        counts = "unknown counts as clear: " if (clear or expr).value is None else ""
+        return f"{over}: {counts}{reason(clear or expr)}"
     if clock.phase is Phase.HOLDING:
         return f"clear for {ran}, where the clock stopped: {reason(clear or expr)}"
+    if expr.value is None and alert.rule.on_unknown == FIRE:
+        return f"unknown counts as true: {reason(expr)}"
     if expr.value is False and clear is not None:
         return f"{reason(expr)} any more, but it is over only when clear holds: {reason(clear)}"
     if expr.value is None:
@@ -74,24 +78,27 @@ def _told(engine: Engine, alert: AlertState) -> str:
     """Return who heard of an alert that fires."""
     quiet = _quiet(engine, alert)
     if not alert.announced:
-        return f", not announced: {quiet or 'it has yet to be'}"
-    if alert.acknowledged:
-        return ", announced and acknowledged"
-    return f", announced, now {quiet}" if quiet else ", announced"
+        seen = " but acknowledged" if alert.acknowledged else ""
+        return f", not announced{seen}: {quiet or 'it has yet to be'}"
+    seen = " and acknowledged" if alert.acknowledged else ""
+    return f", announced{seen}" + (f", now {quiet}" if quiet else "")
 
 
 def _quiet(engine: Engine, alert: AlertState) -> str:
-    """Return what keeps an alert quiet."""
+    """Return all that keeps an alert quiet."""
     announcer = engine.announcer
     wall_s = float(engine.store.values[WALL])
+    kept = []
     if alert.silenced:
-        return "; ".join(
+        kept += [
             f"silenced until {_moment(one.until + wall_s)}" + (f' ("{one.comment}")' if one.comment else "")
             for one in announcer.silences_of(alert)
-        )
+        ]
     if alert.inhibited:
-        return f"inhibited by {', '.join(one.id for one in announcer.inhibitors(alert))}"
-    return "flapping" if alert.flapping else ""
+        kept.append(f"inhibited by {', '.join(one.id for one in announcer.inhibitors(alert))}")
+    if alert.flapping:
+        kept.append("flapping")
+    return "; ".join(kept)
 
 
 def _moment(wall: float) -> str:

@@ -15,13 +15,13 @@ from bridge.core.alerts import as_shown
 from bridge.core.compile import HOSTILE, LOCAL, WALL
 from bridge.core.derived import DerivedState
 from bridge.core.engine import Engine
+from bridge.core.explain_points import NOT_COMPUTED, PointReader
+from bridge.core.explain_windows import known_s, lack
 from bridge.core.formula import Expr, Formula
-from bridge.core.groups import DEVICE_OFFLINE, SITE_OFFLINE, Group
 from bridge.core.parser import unparse
 from bridge.core.points import TRUTH, Type
-from bridge.core.ring import COVERAGE, Ring
+from bridge.core.ring import Series
 from bridge.core.semantics import OPERATIONS, compare, contains, hour, month, over_devices, weekday
-from bridge.core.templates import duration_text
 from bridge.core.writing import Place, Selector, derived_of, labelled, tree_of
 from bridge.model import Value
 
@@ -68,13 +68,14 @@ class TreeReader:
 
     Args:
         now: steady time; what is told of ages holds for it, everything else for the engine's last step.
+        topics: of inputs by their point; None where nobody hears messages.
     """
 
-    def __init__(self, engine: Engine, now: float) -> None:
+    def __init__(self, engine: Engine, now: float, topics: Mapping[str, str] | None = None) -> None:
         self._engine = engine
         self._store = engine.store
         self._step = float(engine.store.values[0])
-        self._late_s = max(0.0, now - self._step)
+        self._points = PointReader(engine.store, now, topics)
         self._derived = {(one.derived.each, one.derived.name): one for one in engine.program.derived}
 
     def read(self, formula: Formula, each: str | None, prefix: str) -> Node:
@@ -149,36 +150,8 @@ class TreeReader:
         if state is not None:
             return self._derived_point(expr, place, state, value, selector)
         rule = derived_of(one, each, self._derived)
-        facts = _NOT_COMPUTED if rule else {"name": name, **self._quality(slot)}
+        facts = NOT_COMPUTED if rule else {"name": name, **self._points.quality(slot)}
         return self._made(expr, place, "point", value, (), one.unit, facts)
-
-    def _quality(self, slot: int) -> dict[str, Any]:
-        """Return how good the value of a point is, its age, and why it is not known."""
-        store = self._store
-        group, age_s = store.group_at(slot), store.age(slot)
-        if age_s is not None:
-            age_s = round(age_s + self._late_s, 3)
-        if group is None:
-            known = store.raw[slot] is not None
-            return {"quality": "good" if known else "never seen", "age_s": None, "why": None if known else _NEVER}
-        if store.is_stale[slot]:
-            return {"quality": "stale", "age_s": age_s, "why": self._why_stale(group, age_s)}
-        if store.values[slot] is None:
-            why = (
-                f"the GX has had no value for it for {duration_text(age_s)}" if age_s else "the GX has no value for it"
-            )
-            return {"quality": "invalid", "age_s": age_s, "why": why}
-        return {"quality": "good", "age_s": age_s, "why": None}
-
-    def _why_stale(self, group: Group, age_s: float | None) -> str:
-        if group.flags & SITE_OFFLINE:
-            return "the GX does not answer"
-        if group.flags & DEVICE_OFFLINE:
-            return "the device is gone from the GX"
-        if group.has_read:
-            age_s = self._step + self._late_s - group.at
-        since = f" for {duration_text(age_s)}" if age_s is not None and isfinite(age_s) else ""
-        return f"not read{since}, {duration_text(group.stale_after_s)} are allowed"
 
     def _about_point(self, expr: Expr, place: Place) -> Node:
         """age, absent, present."""
@@ -201,22 +174,23 @@ class TreeReader:
         if rule.window is None:
             facts = {"name": state.key}
         elif state.series is not None:
-            value, known_s = self._over_time(state, value)
-            facts = {"function": rule.window.function, "window_s": rule.window.span_s or None, "known_s": known_s}
-            facts["why"] = None if value is not None else _too_little(rule.window.span_s, known_s)
+            value, series = self._over_time(state, state.series, value)
+            window, values = rule.window, self._store.values
+            why = lack(window, series, self._step + values[WALL] + values[LOCAL]) if value is None else None
+            facts = {"function": window.function, "window_s": window.span_s or None, "known_s": known_s(series)}
+            facts["why"] = why
         op = "record" if rule.window is None else "over_time"
         return self._made(expr, place, op, value, (below,), rule.unit, facts)
 
-    def _over_time(self, state: DerivedState, value: Any) -> tuple[Any, float | None]:
-        """Return a function's value and how many seconds of its window are known.
+    def _over_time(self, state: DerivedState, series: Series, value: Any) -> tuple[Any, Series]:
+        """Return a function's value and its memory.
 
         While no limit is near the engine lets it rest; then what it would be now is computed on a copy.
         """
-        series = state.series
-        if state.wake_at > self._step and series is not None:
+        if state.wake_at > self._step:
             series, values = deepcopy(series), self._store.values
             value = series.step(self._step, values[state.source], values[WALL] + values[LOCAL])
-        return value, round(series.known_s(), 3) if isinstance(series, Ring) else None
+        return value, series
 
     # -- devices ----------------------------------------------------------------------------------------------------
 
@@ -241,14 +215,6 @@ class TreeReader:
         value = OPERATIONS["coalesce"](*(part.value for part in parts))
         is_name = expr.parts[0].op == "filled"
         return self._made(expr, place, "point" if is_name else "coalesce", value, () if is_name else parts)
-
-
-_NEVER = "the GX has never told it"
-_NOT_COMPUTED = {
-    "quality": "never seen",
-    "age_s": None,
-    "why": "it is not computed, as the device lacks points that it needs",
-}
 
 
 def _value(expr: Expr, values: list[Any]) -> Any:
@@ -280,13 +246,6 @@ def is_constant(node: Node) -> bool:
     if node.op in CONSTANTS:
         return True
     return bool(node.parts) and node.op not in ("over_devices", "over_time") and all(map(is_constant, node.parts))
-
-
-def _too_little(window_s: float, known_s: float | None) -> str:
-    if known_s is None or known_s >= window_s * COVERAGE:
-        return "it cannot be told of what is known"
-    span = duration_text(window_s)
-    return f"{duration_text(known_s)} of {span} are known, {COVERAGE * 100:.0f} % are needed"
 
 
 _READERS: dict[str, Callable[[TreeReader, Expr, Place], Node]] = {

@@ -30,6 +30,7 @@ SAME_S = 5.0  # silences that are equal but for so little are one that was asked
 _LONGEST_ERROR = 2000
 
 Transaction = str | int | float | None
+Topics = Mapping[str, str]  # of a site's inputs by their point
 
 
 class Way(Enum):
@@ -54,7 +55,7 @@ class Verb(NamedTuple):
     needed: tuple[str, ...]
     way: Way
     cost: float
-    work: Callable[[Engine, Mapping[str, Any], float], Outcome]
+    work: Callable[[Engine, Mapping[str, Any], float, Topics], Outcome]
 
 
 class Asked(NamedTuple):
@@ -175,14 +176,14 @@ def _short(value: Any) -> str:
 # -- the verbs ------------------------------------------------------------------------------------------------------
 
 
-def _ack(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:
+def _ack(engine: Engine, keys: Mapping[str, Any], now: float, topics: Topics) -> Outcome:
     refuse_name(engine, keys["id"])
     was = _is_acknowledged(engine, keys["id"])
     events = engine.acknowledge(keys["id"], now, keys.get("comment", ""))
     return Outcome(events, {**_alert(engine, keys["id"]), "changed": not was})
 
 
-def _unack(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:
+def _unack(engine: Engine, keys: Mapping[str, Any], now: float, topics: Topics) -> Outcome:
     refuse_name(engine, keys["id"])
     was = _is_acknowledged(engine, keys["id"])
     events = engine.unacknowledge(keys["id"], now)
@@ -194,7 +195,7 @@ def _is_acknowledged(engine: Engine, alert_id: str) -> bool:
     return alert is not None and alert.acknowledged
 
 
-def _silence(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:
+def _silence(engine: Engine, keys: Mapping[str, Any], now: float, topics: Topics) -> Outcome:
     matcher, until, comment = matcher_of(engine, keys), until_of(engine, keys, now), keys.get("comment", "")
     for silence in engine.silences():
         is_same = (silence["matcher"], silence["comment"]) == (matcher, comment)
@@ -209,7 +210,7 @@ def _silenced(engine: Engine, silence: Mapping[str, Any]) -> dict[str, Any]:
     return {**described(engine, silence), **({"note": note} if note else {})}
 
 
-def _unsilence(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:
+def _unsilence(engine: Engine, keys: Mapping[str, Any], now: float, topics: Topics) -> Outcome:
     silences = {silence["id"]: silence for silence in engine.silences()}
     if keys["id"] not in silences:
         there_are = ", ".join(map(str, silences)) or "none"
@@ -218,14 +219,14 @@ def _unsilence(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:
     return Outcome(engine.unsilence(keys["id"], now), data)
 
 
-def _refresh(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:
+def _refresh(engine: Engine, keys: Mapping[str, Any], now: float, topics: Topics) -> Outcome:
     return Outcome([], None)
 
 
-def _explain(engine: Engine, keys: Mapping[str, Any], now: float) -> Outcome:
+def _explain(engine: Engine, keys: Mapping[str, Any], now: float, topics: Topics) -> Outcome:
     from bridge.core.explain import explain  # memory that is needed only when somebody asks
 
-    return Outcome([], explain(engine, keys["id"], now))
+    return Outcome([], explain(engine, keys["id"], now, topics))
 
 
 def _alert(engine: Engine, alert_id: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from bridge.cli import main
-from bridge.commands.explain_text import explained
+from bridge.commands.explain_text import explained, listed
 from bridge.core.engine import Engine
 from bridge.core.explain import explain
 from bridge.files.paths import schemas_directory
@@ -163,8 +163,10 @@ def test_long_expressions_stand_in_full_once(pack: str, recording: str, capsys: 
         "            battery.soc < params.low)",
     ]
     assert expr[2] == "  ? unknown       … and …"
-    window = " ".join(expr[4].split())
-    assert window == "? unknown avg_over_time(battery.soc, 5m) 1 min of 5 min known, too little"
+    window = " ".join(f"{expr[4]} {expr[5]}".split())
+    assert window == (
+        "? unknown avg_over_time(battery.soc, 5m) 1 min of 5 min are known, 80 % are needed: in 3 min at the earliest"
+    )
     assert [line for line in expr if line.startswith("  ?")] == [expr[2], expr[3], expr[4]]
 
 
@@ -203,6 +205,8 @@ def test_a_rule_without_a_device_says_so(pack: str, recording: str, capsys: pyte
         (["own_low", "--at", "noon"], '--at: "noon" is no moment; write 2026-01-31T12:30:00Z, or +90s'),
         (["own_low", "--at", "+90parsecs"], '--at: "+90parsecs" is no moment'),
         (["own_low", "--at", "2026-01-31T11:59:59Z"], "--at: the recording begins later, at 2026-01-31T12:00:00Z"),
+        (["own_low", "--at", "+101s"], "--at: the recording ends earlier, at 2026-01-31T12:01:40Z"),
+        (["own_low", "--at", "2027-01-31"], "--at: the recording ends earlier, at 2026-01-31T12:01:40Z"),
         (["own_low", "--all"], "--all: it lists alerts; leave it or ALERT out"),
     ],
 )
@@ -230,7 +234,7 @@ def test_what_does_not_go_together(arguments: list[str], message: str, capsys: p
 def test_damage_and_ends_are_told(
     pack: str, recording: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A damaged line has its place, an empty recording is one, and a moment after the last line is answered with a note."""
+    """A damaged line has its place, an empty recording is one, and the last line's own moment is none after it."""
     with open(recording, "a") as file:
         file.write("oops\n")
     assert f"{recording}:10: this line is not JSON" in refused(
@@ -239,10 +243,8 @@ def test_damage_and_ends_are_told(
     empty = Recording().save(tmp_path / "empty")
     assert "the recording is empty" in refused(capsys, "own_low", "--recording", empty, "--rules", pack)
     short = Recording().services(0, BATTERY).battery(0, 50).save(tmp_path / "short")
-    assert main(["explain", "own_low", "--recording", short, "--rules", pack, "--at", "+1h"]) == 0
-    out, err = capsys.readouterr()
-    assert "it holds nothing after this moment" in err
-    assert "cannot tell: battery.soc is stale (not read for 1 h, 30 s are allowed)" in out
+    assert main(["explain", "own_low", "--recording", short, "--rules", pack, "--at", "+0"]) == 0
+    assert "not firing: battery.soc 50 %" in capsys.readouterr().out
 
 
 # -- the page of anything -----------------------------------------------------------------------------------------
@@ -274,20 +276,28 @@ def test_the_page_tells_who_heard_of_it() -> None:
     feed(on, 1010.0, {"battery.soc": 8.0, "system.low_soc": True})
     on.silence({"alert": "low"}, 1600.0, 1011.0, "works")
     feed(on, 1020.0, {"battery.soc": 50.0})
-    assert page(on, "low", 1030.0)[4:15] == [
+    assert page(on, "low", 1030.0)[5:16] == [
         "phase       firing (clear, until keep_firing_for is over), since 1970-01-01 00:17:00 UTC (10 s ago)",
         "firing      since 1970-01-01 00:16:40 UTC (30 s ago)",
         "severity    warning, pack small",
         "value       50 %, 5 % when it fired, 5 % at worst",
         "keep firing 10 s of 1 min, over in 50 s (1970-01-01 00:18:00 UTC)",
-        "reminder    every 1 h while it fires, the next in 59 min 30 s (1970-01-01 01:16:40 UTC)",
-        "escalation  critical after 2 h, in 1 h 59 min (1970-01-01 02:16:40 UTC)",
+        "reminder    every 1 h while it fires, none while it is quiet",
+        "escalation  critical after 2 h, not while it is acknowledged",
         "announced   1970-01-01 00:16:40 UTC (30 s ago)",
         "quiet       acknowledged: no reminders and no escalation until it is over",
         'silenced    by silence 1 "works", ends in 9 min 30 s (1970-01-01 00:26:40 UTC)',
         "inhibited   while all fires",
     ]
     assert "on unknown  counts as clear" in page(on, "low", 1030.0)
+    assert "firing    low (acknowledged, silenced, inhibited)" in listed(explain(on, "*", 1030.0), False, 100)
+    on.unsilence(1, 1040.0)
+    feed(on, 1041.0, {"system.low_soc": False})
+    on.unacknowledge("low", 1042.0)
+    assert page(on, "low", 1043.0)[9:11] == [
+        "reminder    every 1 h while it fires, the next in 59 min 17 s (1970-01-01 01:16:40 UTC)",
+        "escalation  critical after 2 h, in 1 h 59 min (1970-01-01 02:16:40 UTC)",
+    ]
     for turn in range(12):
         feed(on, 1100.0 + turn, {"battery.power": 10 * (turn % 2)})
         lines = page(on, "flaps", 1100.0 + turn)

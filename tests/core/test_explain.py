@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from jsonschema import Draft202012Validator
 
 from bridge.core.engine import Engine
 from bridge.core.explain import explain
+from bridge.core.input_values import point_of
+from bridge.core.inputs import InputSpec
 from bridge.core.maintenance import Maintenance
 from bridge.core.rules import Pack, Program, compile_packs
 from bridge.errors import RuleError
 from bridge.files.paths import rules_directory, schemas_directory
 from bridge.files.yaml_text import load_file
-from bridge.model import Read
+from bridge.model import Read, Sample
 from tests.catalogue import catalogue as full_catalogue
 from tests.core.small_site import alert, catalogue, engine, feed, program, samples
 
@@ -32,9 +35,9 @@ def validator() -> Draft202012Validator:
     return Draft202012Validator(json.loads((schemas_directory() / "explain.schema.json").read_text()))
 
 
-def asked(on: Engine, alert_id: str, now: float) -> dict[str, Any]:
+def asked(on: Engine, alert_id: str, now: float, topics: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return an explanation that is JSON, and valid."""
-    document: dict[str, Any] = json.loads(json.dumps(explain(on, alert_id, now), allow_nan=False))
+    document: dict[str, Any] = json.loads(json.dumps(explain(on, alert_id, now, topics), allow_nan=False))
     assert [f"{error.json_path}: {error.message}" for error in validator().iter_errors(document)] == []
     return document
 
@@ -148,7 +151,6 @@ def test_what_is_clear_is_told_by_the_recovery_condition() -> None:
         ("coalesce(battery.soc < 9, true)", {}, "coalesce(battery.soc < 9, true) is true"),
         ("absent(battery.soc)", {"battery.soc": 50}, "battery.soc is there (50 %)"),
         ("age(battery.soc) > 300", {"battery.soc": 50}, "age(battery.soc) 0 s is not > 5 min"),
-        ("1 > 2", {}, "the rule says false"),
         (
             "battery.soc / battery.power > 1",
             {"battery.soc": 5, "battery.power": 0},
@@ -159,12 +161,20 @@ def test_what_is_clear_is_told_by_the_recovery_condition() -> None:
         (
             "ewma(battery.soc, 10m) < 9",
             {"battery.soc": 5},
-            "ewma(battery.soc, 10m) is not known (it cannot be told of what is known)",
+            "ewma(battery.soc, 10m) is not known (0 s are known, one half-life of 10 min is needed: "
+            "in 10 min at the earliest)",
+        ),
+        (
+            "seasonal_zscore(battery.soc) > 3",
+            {"battery.soc": 5},
+            "seasonal_zscore(battery.soc) is not known (this hour of the week is known of 0 weeks, 3 are needed: "
+            "in 21 d at the earliest)",
         ),
         (
             "avg_over_time(battery.soc, 5m) < 9",
             {"battery.soc": 5},
-            "avg_over_time(battery.soc, 5m) is not known (0 s of 5 min are known, 80 % are needed)",
+            "avg_over_time(battery.soc, 5m) is not known (0 s of 5 min are known, 80 % are needed: "
+            "in 4 min at the earliest)",
         ),
     ],
 )
@@ -184,6 +194,17 @@ def test_unknown_may_count_as_something() -> None:
     feed(on, 1000.0, {"site.online": True})
     assert verdict(on, "clear", 1000.0).startswith("not firing, as unknown counts as clear: battery.soc is not known")
     assert verdict(on, "fire", 1000.0).startswith("pending for 0 s of 1 min: unknown counts as true: battery.soc")
+    feed(on, 1061.0, {})
+    assert ", announced: unknown counts as true: battery.soc is not known" in verdict(on, "fire", 1061.0)
+
+
+def test_what_is_kept_and_unknown_counts_as_clear_says_so() -> None:
+    """With `on_unknown: clear` an alert goes out because nobody knows: that is not a value that is good again."""
+    on = engine(alert("low", "battery.soc < 10", keep_firing_for="1m", on_unknown="clear"))
+    feed(on, 1000.0, {**FRESH, "battery.soc": 5.0})
+    feed(on, 1010.0, {"battery.soc": None})
+    said = "over in 1 min if it stays clear: unknown counts as clear: battery.soc is invalid"
+    assert said in verdict(on, "low", 1010.0)
 
 
 @pytest.mark.parametrize(
@@ -264,6 +285,18 @@ def test_what_keeps_an_alert_quiet_is_named() -> None:
     assert low["announced"] == {"at": "1970-01-01T00:16:43Z", "ago_s": 10.0}
     on.acknowledge("low", 1020.0)
     assert ", announced and acknowledged: battery.soc" in verdict(on, "low", 1020.0)
+    on.silence({"alert": "low"}, 4600.0, 1021.0)
+    told = ", announced and acknowledged, now silenced until 1970-01-01 01:16:40 UTC: battery.soc 4 % < 10 %"
+    assert told in verdict(on, "low", 1021.0)
+    on.acknowledge("empty", 1022.0)
+    assert ", not announced but acknowledged: silenced until" in verdict(on, "empty", 1022.0)
+    lines = {one["id"]: one for one in asked(on, "*", 1022.0)["alerts"]}
+    marks = ("acknowledged", "silenced", "inhibited")
+    assert [[lines[name][mark] for mark in marks] for name in ("offline", "low", "empty")] == [
+        [False, False, False],
+        [True, True, False],
+        [True, True, False],
+    ]
 
 
 def test_an_inhibited_alert_says_by_what() -> None:
@@ -292,7 +325,7 @@ def test_flapping_reminders_and_escalation_are_told() -> None:
     assert (document["flapping"], document["firings_last_hour"]) == (True, 5)
     clocks = document["clocks"]
     assert clocks["flapping_until"] == {"at": "1970-01-01T00:48:00Z", "in_s": 1795.0}
-    assert clocks["reminder"]["every_s"] == 3600.0 and clocks["reminder"]["due"]["in_s"] == 3595.0
+    assert clocks["reminder"] == {"every_s": 3600.0, "due": None}  # it does not remind while it flaps
     assert clocks["escalation"] == {
         "after_s": 7200.0,
         "severity": "critical",
@@ -301,6 +334,64 @@ def test_flapping_reminders_and_escalation_are_told() -> None:
     }
     feed(on, 1090.0, {"system.low_soc": False})
     assert "not firing, but flapping (it is told to be over if it stays quiet until" in verdict(on, "flaps", 1090.0)
+
+
+def test_what_will_not_be_told_has_no_time() -> None:
+    """Reminders are due while nothing keeps the alert quiet, the escalation while it is not acknowledged."""
+    rule = alert("low", "system.low_soc", repeat="1h", escalate={"after": "2h", "severity": "critical"})
+    on = engine(rule)
+    feed(on, 1000.0, {"site.online": True, "system.low_soc": True})
+
+    def due(clock: str) -> float | None:
+        found = asked(on, "low", 1100.0)["clocks"][clock]["due"]
+        return found["in_s"] if found else None
+
+    assert (due("reminder"), due("escalation")) == (3500.0, 7100.0)
+    on.silence({}, 2000.0, 1050.0)
+    assert (due("reminder"), due("escalation")) == (None, 7100.0)
+    on.unsilence(1, 1060.0)
+    on.acknowledge("low", 1070.0)
+    assert (due("reminder"), due("escalation")) == (None, None)
+
+
+def test_an_input_is_told_by_its_messages() -> None:
+    """The GX is not to blame for what others publish; the age is that of the last message."""
+    price = InputSpec("price", "tariff/price", (), "number", "ct", 60.0)
+    on = engine(alert("cheap", "input.price < 10"), inputs=[price.known])
+    topics = {"input/price": price.topic}
+    point = point_of(price)
+
+    def why(now: float, heard: Mapping[str, str] | None = topics) -> str:
+        return str(asked(on, "cheap", now, heard)["verdict"]).partition("input.price is ")[2]
+
+    feed(on, 1000.0, {"site.online": True})
+    assert why(1000.0) == "not known (no message came on tariff/price yet)"
+    assert why(1000.0, {}) == "not known (the site's config has no input.price)"
+    assert why(1000.0, None) == "not known (a recording does not hold what others publish)"
+    on.step(1010.0, [Sample(point, None, 1010.0)], [Read(point.group, 1010.0, 60.0)])
+    assert why(1015.0) == "invalid (the last message on tariff/price, 5 s ago, is empty or could not be read)"
+    on.step(1020.0, [Sample(point, 12.0, 1020.0)], [Read(point.group, 1020.0, 60.0)])
+    assert "input.price 12 ct is not < 10 ct" in asked(on, "cheap", 1021.0, topics)["verdict"]
+    on.step(1090.0, [])
+    assert why(1100.0) == "stale (no message on tariff/price for 1 min 20 s, 1 min are allowed)"
+    on.step(1110.0, [Sample(point, None, 1110.0)], [Read(point.group, 1110.0, 60.0)])
+    on.step(1200.0, [])
+    assert why(1200.0) == "stale (no message on tariff/price for 1 min 30 s, 1 min are allowed)"
+
+
+def test_many_ids_are_listed_in_order_and_cut() -> None:
+    """Numbers stand in their order, and it is said how many were left out."""
+    on = engine(alert("low", "battery.soc < 10", each="battery"))
+    feed(on, 1000.0, {f"battery.{number}.soc": 50.0 for number in (*range(25, 1, -1), 100)})
+    with pytest.raises(RuleError) as caught:
+        explain(on, "nothing_like_it", 1000.0)
+    listed = caught.value.message.partition("; there are ")[2]
+    assert listed.startswith("low, low/battery/2, low/battery/3,")
+    assert listed.endswith("low/battery/19, low/battery/20 …and 6 more")
+    with pytest.raises(RuleError) as caught:
+        explain(on, "low", 1000.0)
+    assert caught.value.message.startswith("25 devices have the alert low; choose one: low/battery/2, low/battery/3,")
+    assert caught.value.message.endswith("low/battery/21 …and 5 more")
 
 
 # -- the tree -----------------------------------------------------------------------------------------------------

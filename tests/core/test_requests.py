@@ -37,7 +37,7 @@ def do(on: Engine, verb: str, document: Any, now: float = NOW) -> Outcome:
     asked = understand(verb, json.dumps(document).encode())
     if asked.verb is None:
         raise RuleError(asked.fault)
-    return asked.verb.work(on, asked.keys, now)
+    return asked.verb.work(on, asked.keys, now, {})
 
 
 def refusal(on: Engine, verb: str, document: Any) -> str:
