@@ -11,8 +11,9 @@ from bridge.core.expression import resolve
 from bridge.core.formula import Derived, Expr, Formula, Scope, canonical, walk
 from bridge.core.nearest import nearest
 from bridge.core.parser import Name, Tree, parse
-from bridge.core.points import ANY, TRUTH
+from bridge.core.points import ANY, TRUTH, Type
 from bridge.core.rule_fields import ON_UNKNOWN, SEVERITIES, Fields
+from bridge.core.rule_sense import check_escalation, check_sense, refuse_division_by_zero
 from bridge.core.templates import Template, template
 from bridge.errors import RuleError
 
@@ -60,7 +61,7 @@ def build_record(written: Written, scope: Scope) -> Derived | None:
         fields.fault("record", f"with `each: {written.each}` the name begins with {written.each}.")
     unit = fields.text("unit")
     precision = fields.whole("precision", 2, MAX_DIGITS)
-    formula = fields.tried("expr", lambda: resolve(fields.text("expr"), scope))
+    formula = _formula(fields, "expr", scope)
     if formula is None or not fields.is_sound:
         return None
     return Derived(written.point, written.each, formula, None, unit, precision)
@@ -69,14 +70,17 @@ def build_record(written: Written, scope: Scope) -> Derived | None:
 def build_alert(written: Written, scope: Scope, order: int, orders: Mapping[str, int]) -> Rule | None:
     """Return a rule, or None when something is wrong with it."""
     fields = written.fields
-    expr = fields.tried("expr", lambda: resolve(fields.text("expr"), scope, TRUTH)) if "expr" in fields.data else None
-    clear = fields.tried("clear", lambda: resolve(fields.text("clear"), scope, TRUTH)) if fields.text("clear") else None
+    expr = _formula(fields, "expr", scope, TRUTH) if "expr" in fields.data else None
+    clear = _formula(fields, "clear", scope, TRUTH) if fields.text("clear") else None
     if fields.text("value"):
-        value = fields.tried("value", lambda: resolve(fields.text("value"), scope))
+        value = _formula(fields, "value", scope)
     else:
         value = _first_point(expr) if expr else None
+    if expr:
+        check_sense(fields, expr, clear)
     summary, description, action = (_text(fields, key, scope) for key in ("summary", "description", "action"))
-    escalate_s, escalate_to = _escalation(fields)
+    severity = fields.choice("severity", SEVERITIES, "warning")
+    escalate_s, escalate_to = _escalation(fields, severity)
     if not fields.text("source").strip() and _has_threshold(fields, scope):
         fields.fault(None, "a threshold needs a `source`: say where the number comes from")
     rule = Rule(
@@ -92,7 +96,7 @@ def build_alert(written: Written, scope: Scope, order: int, orders: Mapping[str,
         for_s=fields.duration("for"),
         keep_s=fields.duration("keep_firing_for"),
         on_unknown=fields.choice("on_unknown", ON_UNKNOWN, "hold"),
-        severity=fields.choice("severity", SEVERITIES, "warning"),
+        severity=severity,
         repeat_s=fields.duration("repeat", least_s=MIN_REPEAT_S),
         escalate_s=escalate_s,
         escalate_to=escalate_to,
@@ -115,7 +119,18 @@ def _text(fields: Fields, key: str, scope: Scope) -> Template:
     return fields.tried(key, lambda: template(fields.text(key).strip(), scope)) or _NO_TEXT
 
 
-def _escalation(fields: Fields) -> tuple[float, str]:
+def _formula(fields: Fields, key: str, scope: Scope, wanted: Type | None = None) -> Formula | None:
+    """Return the formula of the expression of a key, or None when something is wrong with it."""
+
+    def work() -> Formula:
+        formula = resolve(fields.text(key), scope, wanted)
+        refuse_division_by_zero(fields.text(key))
+        return formula
+
+    return fields.tried(key, work)
+
+
+def _escalation(fields: Fields, severity: str) -> tuple[float, str]:
     written = fields.data.get("escalate")
     if written is None:
         return 0.0, ""
@@ -126,6 +141,8 @@ def _escalation(fields: Fields) -> tuple[float, str]:
         near = nearest(str(written["severity"]), SEVERITIES)
         advice = f'; did you mean "{near}"?' if near else ""
         fields.fault("escalate", f'severity "{written["severity"]}" is none of {", ".join(SEVERITIES)}{advice}')
+    else:
+        check_escalation(fields, severity, written["severity"])
     after_s = fields.duration("after", written, least_s=1.0)
     return after_s, str(written["severity"])
 
