@@ -36,6 +36,7 @@ class Freshness(Slots):
         self.groups: dict[str, Group] = {}
         self._owners: dict[str, Owner] = {}
         self._silent: set[Group] = set()  # stale groups that only samples tell of
+        self._site_overdue: set[Group] = set()  # of those that belong to no device: a log has a group for each topic
         self.is_site_offline = False
         self.put(self.slot("site/stale"), False, False)
 
@@ -77,7 +78,7 @@ class Freshness(Slots):
             if group.flags & STALE:
                 self._silent.discard(group)
                 self._unflag(group, STALE)
-                group.is_overdue = False
+                self._set_overdue(group, False)
                 self._judge(group.owner)
 
     def ring(self, group: Group, now: float) -> None:
@@ -94,7 +95,7 @@ class Freshness(Slots):
         if overdue_at > now:
             self._watch(group, overdue_at)
         elif group.has_read and not group.is_left:
-            group.is_overdue = True
+            self._set_overdue(group, True)
             self._judge(group.owner)
 
     def watch_again(self) -> None:
@@ -166,7 +167,7 @@ class Freshness(Slots):
         owner.reads_paths = reads_paths
         for group in owner.groups:
             if group.is_left:
-                group.is_overdue = False
+                self._set_overdue(group, False)
                 for slot in group.slots:
                     self._met.pop(self.names[slot], None)
 
@@ -215,9 +216,14 @@ class Freshness(Slots):
         """Count what nobody could read as if it had been read now."""
         owner.since = self.values[0]
         for group in owner.groups:
-            group.is_overdue = False
+            self._set_overdue(group, False)
             if group.flags & STALE:
                 self._watch(group, self._overdue_at(group))
+
+    def _set_overdue(self, group: Group, is_overdue: bool) -> None:
+        group.is_overdue = is_overdue
+        if not group.owner.is_device and belongs_to_site(group.name):
+            (self._site_overdue.add if is_overdue else self._site_overdue.discard)(group)
 
     def _judge(self, owner: Owner) -> None:
         """Say whether a device, or what belongs to no device, has not been read for long though it is there.
@@ -231,8 +237,7 @@ class Freshness(Slots):
             is_overdue = is_overdue or (bool(groups) and all(group.is_overdue for group in groups))
         else:
             slot = self._slots["site/stale"]
-            groups = [group for one in self._owners.values() if not one.is_device for group in one.groups]
-            is_overdue = any(group.is_overdue and group.slots and belongs_to_site(group.name) for group in groups)
+            is_overdue = any(group.slots for group in self._site_overdue)
         is_stale = is_overdue and not owner.is_offline and not self.is_site_offline
         if slot is not None and self.raw[slot] is not is_stale:
             self.put(slot, is_stale, False)

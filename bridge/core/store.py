@@ -201,7 +201,7 @@ class Store(Freshness):
             group = self._group(name)
             group.at, group.before = time_in(at) + shift_s, time_in(before) + shift_s
             group.stale_after_s, group.has_read, group.flags = stale_after_s, has_read, flags
-            group.is_overdue = is_overdue
+            self._set_overdue(group, is_overdue)
             if flags & STALE and not has_read:
                 self._silent.add(group)
         for name, (since, reads_paths) in state["owners"].items():

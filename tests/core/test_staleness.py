@@ -130,6 +130,24 @@ def test_a_dump_at_any_time_changes_nothing() -> None:
         assert turn(cut, now) == events
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_site_is_stale_until_its_last_group_is_back(is_restarted: bool) -> None:
+    """What belongs to no device may be many groups, as in a log; inputs of others and a dump between change nothing."""
+    rules = [SITE_STALE, *(alert(f"low{n}", f"grid.l{n}.power > 9") for n in (1, 2, 3))]
+    made = engine(*rules)
+    names = [f"grid/l{n}/power" for n in (1, 2, 3)]
+    made.step(0.0, [Sample(point(name)._replace(group=f"log/{name}"), 1.0, 0.0) for name in names], [])
+    groups = [f"log/{name}" for name in names]
+    assert go_on(made, 60, 120, *groups) == []
+    assert go_on(made, 120, 600) == [(240.0, "firing", "site_stale")]
+    if is_restarted:
+        after = Engine("site", program(rules))
+        after.load(json.loads(json.dumps(made.dump())), 0.0)
+        made = after
+    assert go_on(made, 600, 660, *groups[:2]) == []
+    assert go_on(made, 660, 720, *groups) == [(660.0, "resolved", "site_stale")]
+
+
 # -- a service that is read leaf by leaf --------------------------------------------------------------------------
 
 
