@@ -8,7 +8,9 @@ After each moment `settle` compares what an alert is with what was said of it an
     it is over, announced      `resolved`, unless flapping: then when it has become quiet
     announced, silence begins  `silenced`;  the silence ends, still firing: `unsilenced`
 
-Reminders and escalation are told of what is announced and neither acknowledged, silenced, inhibited nor flapping.
+Inhibition lasts while the inhibited alert is being cleared: when a cause goes, its consequences go with it, each at its
+own pace, and are no news. Reminders and escalation are told of what is announced and neither acknowledged, silenced,
+inhibited nor flapping.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Any, NamedTuple
 
 from bridge.core.alerts import AlertState, as_shown
 from bridge.core.compile import LOCAL, WALL, Code
+from bridge.core.lifecycle import Phase
 from bridge.core.maintenance import Maintenance
 from bridge.core.store import Store
 from bridge.errors import RuleError
@@ -128,7 +131,8 @@ class Announcer:
         if not alert.is_firing:
             self._tell_end(alert, now)
             return
-        is_inhibited = self._is_inhibited(alert)
+        outlived = alert.inhibited and not alert.announced and alert.clock.phase is not Phase.FIRING
+        is_inhibited = outlived or self._is_inhibited(alert)
         if is_inhibited != alert.inhibited:
             alert.inhibited = is_inhibited
             self.changed[alert.id] = alert

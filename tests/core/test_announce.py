@@ -185,6 +185,21 @@ def test_an_inhibited_alert_is_announced_when_it_is_no_longer_redundant() -> Non
     assert run(made, (10, {"battery.soc": 50})) == [(10, "firing", "power"), (10, "resolved", "soc")]
 
 
+def test_what_outlives_its_cause_only_to_be_cleared_is_no_news() -> None:
+    """It is told when its condition is true again, not because its recovery takes longer than that of its cause."""
+    made = engine(alert("power", "battery.power < 0", inhibited_by=["soc"], keep_firing_for="60s"), SOC)
+    assert run(made, (0, {"battery.soc": 10, "battery.power": -5})) == [(0, "firing", "soc")]
+    assert run(made, (10, {"battery.soc": 50, "battery.power": 5})) == [(10, "resolved", "soc")]
+    assert [(one.id, one.phase, one.inhibited) for one in made.alerts()] == [("power", "firing", True)]
+    assert run(made, (20, {"battery.power": -5}), (30, {"battery.power": 5})) == [(20, "firing", "power")]
+    assert told(made.step(100, [])) == [(90, "resolved", "power")]
+    assert run(made, (110, {"battery.soc": 10, "battery.power": -5})) == [(110, "firing", "soc")]
+    assert run(made, (120, {"battery.power": 5}), (130, {"battery.soc": 50})) == [(130, "resolved", "soc")]
+    assert [one.phase for one in made.alerts()] == ["firing"]
+    assert made.step(200, []) == []
+    assert made.alerts() == []
+
+
 def test_inhibition_withholds_announcements_only() -> None:
     """What was announced before is told to be over, inhibited or not."""
     made = engine(alert("power", "battery.power < 0", inhibited_by=["soc"], repeat="60s"), SOC)
