@@ -15,7 +15,7 @@ from math import inf
 from typing import Any
 from zlib import crc32
 
-from bridge.core.alerts import AlertState
+from bridge.core.alerts import FIRE, AlertState, attempt
 from bridge.core.announce import Announcer, Silence
 from bridge.core.derived import DerivedState
 from bridge.core.groups import time_in, time_out
@@ -107,6 +107,18 @@ def load_engine(
             if is_old or gap_s > _patience_s(one.sources, store):
                 one.series.pause()
                 store.dirty_derived.add(one)
+    for key, alert in alerts.items():
+        if key not in state["alerts"] and alert not in store.dirty:
+            _guess_truth(alert)
+
+
+def _guess_truth(alert: AlertState) -> None:
+    """Set the truth of an alert that nothing was kept of: it was inactive, so UNKNOWN or false.
+
+    What has come true by the passing of time alone since is to be seen as an event at its own moment, not here.
+    """
+    if alert.rule.on_unknown != FIRE and attempt(alert.test) is None:
+        alert.truth = None
 
 
 def _fingerprint(alert: AlertState) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bridge.core.engine import Engine
 from bridge.core.rules import Program
 from bridge.model import Read
-from tests.core.small_site import program, samples
+from tests.core.small_site import alert, program, samples
 
 START = 1.7e9
 FUNCTIONS = {
@@ -119,3 +119,25 @@ def test_a_dumped_history_stays_as_it_was() -> None:
     written = json.dumps(history)
     _feed(on, now + 4000.0, 5.0)
     assert json.dumps(history) == written
+
+
+def test_what_was_unknown_is_unknown_after_a_restart() -> None:
+    """Also of alerts that are inactive; what came true by the time that passed is told at its own moment."""
+    rules = program(
+        [
+            alert("unknown", "battery.power > 1"),
+            alert("window", "avg_over_time(battery.soc, 1h) > 90"),
+            alert("known", "battery.soc < 20"),
+            alert("late", "age(battery.soc) > 60"),
+        ]
+    )
+    first = Engine("site", rules)
+    _feed(first, START, 50.0)
+    second = _reborn(first.dump(), START + 65.0, rules)
+    assert {key: one.truth for key, one in second.alert_states.items()} == {
+        "unknown": None,
+        "window": None,
+        "known": False,
+        "late": False,
+    }
+    assert [event.id for event in second.step(START + 80.0, [])] == ["late"]

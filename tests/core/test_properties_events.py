@@ -119,6 +119,11 @@ LETTERS = {"firing": "f", "escalated": "e", "reminder": "m", "acknowledged": "k"
 WORD = re.compile(r"(f[emk]*(s[emk]*u[emk]*)*(s[emk]*)?r)*(f[emk]*(s[emk]*u[emk]*)*(s[emk]*)?)?")
 
 
+def truths(on: Engine) -> dict[str, bool | None]:
+    """Return what every alert holds of its condition, also of those that are inactive."""
+    return {key: alert.truth for key, alert in on.alert_states.items()}
+
+
 def check_law(events: list[Event]) -> None:
     """Hold all events ever told against the law of events."""
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
@@ -180,6 +185,7 @@ def test_a_restart_between_any_two_steps_changes_nothing(
         now += wait_s
         assert turn(first, now, changes, is_read, action) == turn(second, now, changes, is_read, action)
         assert first.alerts() == second.alerts()
+        assert truths(first) == truths(second)
     assert first.silences() == second.silences()
 
 
