@@ -17,7 +17,7 @@ from bridge.core.points import NUMBER, TEXT, Type
 Selector = str | int | None
 DerivedRules = Mapping[tuple[str | None, str], DerivedRule]
 
-_UNKNOWN = Tree("name", Name(("unknown",)))
+_UNKNOWN = parse("0 / 0")  # as rules write it
 _OF_DEVICE = ("online", "stale", "@instance")
 
 

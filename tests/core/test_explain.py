@@ -156,6 +156,11 @@ def test_what_is_clear_is_told_by_the_recovery_condition() -> None:
             {"battery.soc": 5, "battery.power": 0},
             "battery.soc / battery.power is not known (it has no result, as a division by zero has none)",
         ),
+        (
+            "battery.soc > (5 if system.low_soc else 0 / 0)",
+            {"battery.soc": 5, "system.low_soc": False},
+            "0 / 0 is not known (it has no result, as a division by zero has none)",
+        ),
         ("battery.soc > 1", {"battery.power": 0}, "battery.soc is not known (the GX has never told it)"),
         ("max(battery[*].soc) > 90", {}, "max(battery[*].soc) has no device to look at"),
         (
