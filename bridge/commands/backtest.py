@@ -38,13 +38,15 @@ inputs, plain or gzip, told apart by their content:
   what the bridge published: `mosquitto_sub -t 'victron/#' -F %j > log.jsonl`
   a CSV export of the VRM portal (Advanced, Download CSV); columns that are not understood are left out and counted
 
-columns:
+columns of the table:
   fired    how often the alert began to fire; told: how often somebody would have heard of it (not silenced,
            inhibited, or already known to flap)
   total, median, longest   of the firings
   flaps    firings that began within --flap of the end of the one before
   firing   share of the time that the alert existed
   unknown  share of the time that it could not be told, while its device was there and the GX answered
+  clear at, or keep for   with --param: what would have kept the alert from flapping, either of them; a limit to
+           clear at is told only when it is no farther from the rule's limit than half the size of that
 
 Each input begins with engines that know nothing, also the second of two files of one site. What lies before the
 span warms the rules up and is not counted.

@@ -3,6 +3,9 @@
 For every flap it is known how long the alert was clear and how far its value had recovered. What exceeds the largest
 of them would have made one firing of all. Either is only a suggestion until the rules were run with it: to hold an
 alert longer can bring its next firing close.
+
+A recovery limit is suggested only when it lies no farther from the rule's own limit than half the size of that: a
+rule for more than 42 W that clears below -3600 W would in truth never clear.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from bridge.core.formula import Expr, Formula, Input, constant
 from bridge.core.points import NUMBER, TRUTH
 from bridge.core.rules import Program
 
-_STEPS_S = ((60.0, 5.0), (600.0, 30.0), (math.inf, 60.0))  # up to there, in whole steps of
+_STEPS_S = ((60.0, 5.0), (3600.0, 60.0), (math.inf, 3600.0))  # up to there, in whole steps of
+_FARTHEST = 0.5  # of the limit's size
 
 
 class Advice(NamedTuple):
@@ -27,7 +31,7 @@ class Advice(NamedTuple):
     rule: str
     flaps: int
     keep_s: float
-    clear_at: float | None  # the recovery condition's limit; None: cannot be told
+    clear_at: float | None  # the recovery condition's limit; None: no usable one
     sign: str  # >= or <=
     value: str  # what is compared, as the rule's author would write it
     unit: str
@@ -41,7 +45,7 @@ class Advice(NamedTuple):
         return f"clear: {self.value} {self.sign} {self.clear_at:g}"
 
     def distance(self) -> str:
-        """Return how far the recovery condition is from the limit, or nothing."""
+        """Return how far the recovery condition is from the limit."""
         if self.limit is None or self.clear_at is None:
             return ""
         side = "above" if self.sign == ">=" else "below"
@@ -70,7 +74,7 @@ def advise_more(advice: Advice, rule: Rule, kept: Sequence[Flap], cleared: Seque
     if kept:
         advice = advice._replace(keep_s=max(advice.keep_s, _keep(kept)))
     if cleared and advice.clear_at is not None:
-        advice = advice._replace(clear_at=_clear_at(rule, cleared, advice.limit) or advice.clear_at)
+        advice = advice._replace(clear_at=_clear_at(rule, cleared, advice.limit))
     return advice
 
 
@@ -80,9 +84,10 @@ def _keep(flaps: Sequence[Flap]) -> float:
 
 def _clear_at(rule: Rule, flaps: Sequence[Flap], limit: float | None) -> float | None:
     recovered = [flap.recovered for flap in flaps if flap.recovered is not None]
-    if _plain(rule.value) is None or not rule.peak or rule.value_type != NUMBER or len(recovered) < len(flaps):
+    if limit is None or not rule.peak or rule.value_type != NUMBER or len(recovered) < len(flaps):
         return None
-    return _past(recovered, -rule.peak, limit)
+    clear_at = _past(recovered, -rule.peak, limit)
+    return clear_at if abs(clear_at - limit) <= _FARTHEST * abs(limit) else None
 
 
 def _plain(code: Code | None) -> Input | None:
@@ -107,10 +112,10 @@ def _beyond(seconds: float) -> float:
     return (math.floor(seconds / step_s) + 1) * step_s
 
 
-def _past(values: Sequence[float], side: int, limit: float | None) -> float:
+def _past(values: Sequence[float], side: int, limit: float) -> float:
     """Return a number beyond all values on one side (1: above), to two digits of its distance from the limit."""
     farthest = max(value * side for value in values)
-    distance = farthest - limit * side if limit is not None else 0.0
+    distance = farthest - limit * side
     digits = 1 if distance > 0 else 2
     size = distance if distance > 0 else abs(farthest) or 1.0
     grain: float = 10.0 ** (math.floor(math.log10(size)) - digits)

@@ -94,15 +94,13 @@ def _share(part_s: float, whole_s: float) -> str:
 
 
 def span_text(seconds: float) -> str:
-    """Return a duration in two units at most: `45s`, `12m30s`, `2h05m`, `3d04h`."""
+    """Return a duration in two units at most: `45s`, `12m30s`, `2h05m`, `3d04h`; `12m` when there is no rest."""
     whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    if whole < 86400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
+    for unit, unit_s, part, part_s in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
+        if whole >= unit_s:
+            rest = whole % unit_s // part_s
+            return f"{whole // unit_s}{unit}" + (f"{rest:02}{part}" if rest else "")
+    return f"{whole}s"
 
 
 def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
@@ -122,6 +120,8 @@ def _advice(one: Advised, label: str) -> Iterator[str]:
     yield f"  {advice.keep()}: {_effect(one.kept)}"
     if advice.clear_at is not None:
         yield f"  {advice.clear()}{advice.distance()}: {_effect(one.cleared)}"
+    else:
+        yield "  no clear limit is usable: the value is no single number, or recovers too far between two firings"
 
 
 def _effect(one: Sum) -> str:

@@ -123,7 +123,7 @@ def _advice(program: Program, outcomes: Sequence[Outcome], shown: set[str] | Non
 
 def _more(program: Program, told: Sequence[Advised]) -> dict[str, Advice]:
     """Return wider advice for a variant in which flaps were left; nothing when there were none."""
-    if not any(one.kept.flaps or one.cleared.flaps for one in told):
+    if not any(one.kept.flaps or (one.advice.clear_at is not None and one.cleared.flaps) for one in told):
         return {}
     rules = {rule.name: rule for rule in program.rules}
     return {

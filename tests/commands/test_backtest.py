@@ -18,6 +18,7 @@ from bridge.assemble import Assembly
 from bridge.cli import main
 from bridge.clock import SteadyClock
 from bridge.commands.arguments import compiled_for
+from bridge.commands.backtest_report import span_text
 from bridge.files.settings import load_settings
 from bridge.model import Message, Page
 from bridge.playback import Playback
@@ -247,13 +248,30 @@ def test_advice_was_run(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture
     assert advice == {
         "alert": "own_low",
         "flaps": 2,
-        "keep_firing_for_s": 150.0,
+        "keep_firing_for_s": 180.0,
         "kept": {"flaps": 0, "fired": 1},
         "clear": "clear: battery.soc >= 23.1",
         "cleared": {"flaps": 0, "fired": 1},
     }
     assert main(["backtest", path, "--rules", pack]) == 0
     assert "clear: battery.soc >= 23.1 (3.1 % above the limit): 0 flaps, fired 1 time" in capsys.readouterr().out
+
+
+def test_a_limit_far_away_is_no_advice(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To clear 31 above a limit of 20 would be to clear never: only a time is advised."""
+    path = recorded(tmp_path / "r.jsonl", [50, 50, 19, 51, 18, 50, 50])
+    (advice,) = backtested(capsys, path, "--rules", pack)["variants"][0]["advice"]
+    assert (advice["clear"], advice["cleared"], advice["kept"]) == (None, None, {"flaps": 0, "fired": 1})
+    assert main(["backtest", path, "--rules", pack]) == 0
+    assert "  no clear limit is usable" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(45, "45s"), (180, "3m"), (750, "12m30s"), (7200, "2h"), (7500, "2h05m"), (270000, "3d03h")]
+)
+def test_durations_have_one_form(seconds: float, text: str) -> None:
+    """A whole one is written as in a rule, so that the table and the advice say the same."""
+    assert span_text(seconds) == text
 
 
 def test_advice_that_left_flaps_is_widened(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
