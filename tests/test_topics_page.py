@@ -89,6 +89,21 @@ def test_the_page_shows_what_happens() -> None:
             assert faults(desk.last("victron/home/alerts/active"), "alerts-active") == []
 
 
+def test_an_alert_has_a_topic_from_its_first_phase_on_and_its_end_is_told() -> None:
+    """Nothing is retained of an alert that never was anything; a silence does not withhold the end of what was told."""
+    assert "always told to be `resolved`, also while it is silenced" in PAGE
+    desk = Desk()
+    site = Site(desk)
+    site.soc(50.0)
+    assert not [one for one in desk.messages if one.topic.startswith("victron/home/alerts/soc_low")]
+    site.soc(10.0)
+    assert desk.last("victron/home/alerts/soc_low")["phase"] == "firing"
+    desk.ask("silence", {"id": "soc_low", "for": "2h"})
+    site.soc(50.0)
+    assert desk.last("victron/home/alerts")["event"] == "resolved"
+    assert desk.last("victron/home/alerts/soc_low")["phase"] == "inactive"
+
+
 def test_the_page_names_every_verb_and_every_key() -> None:
     """The table of verbs is the one of the program, and so is the schema."""
     rows = dict(
