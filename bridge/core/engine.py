@@ -82,8 +82,8 @@ class Engine(Binding):
         self._now = self.store.values[0] = now
         rung: list[AlertState] = []
         has_silences_due = self._ring(now, rung) if self._agenda.first() <= now else False
-        if has_silences_due and self._has_maintenance:
-            self._agenda.push(self.announcer.open_windows(now), None)
+        if has_silences_due:
+            self._open_windows()
         moved = self._evaluate(now)
         for alert in rung:
             if alert.ring(now):
@@ -255,6 +255,8 @@ class Engine(Binding):
         return self._told()
 
     def _apply_silences(self, now: float) -> None:
+        if self._now > -inf:
+            self._open_windows()  # before the first step after a restart nobody has looked
         self.announcer.apply_silences(max(now, self._now))
         self._follow_up(self.announcer.take_announced())
 
@@ -296,4 +298,13 @@ class Engine(Binding):
         self._agenda.push(now, None)  # what is new is evaluated now, not when the next clock happens to be due
         for silence in self.announcer.silences.values():
             self._agenda.push(silence.until, None)
+        self._open_windows()
         self._follow_up(self.alert_states.values())
+        for one in self.derived_states.values():  # whoever publishes may not know them any more
+            sample = one.sample(self.store.raw[one.slot], now)
+            if sample is not None and sample.value is not None:
+                self._records[one.key] = sample
+
+    def _open_windows(self) -> None:
+        if self._has_maintenance:
+            self._agenda.push(self.announcer.open_windows(self._now), None)

@@ -192,6 +192,8 @@ def _load_alert(alert: AlertState, kept: Mapping[str, Any], now: float, shift_s:
         alert.remind_at = now + rule.repeat_s
     if not rule.escalate_s:
         alert.escalated, alert.escalate_at = False, inf
+    elif alert.is_firing and not alert.escalated and not alert.acknowledged and alert.escalate_at == inf:
+        alert.escalate_at = max(now, alert.fired_at + rule.escalate_s)
 
 
 def _tell_gone(kept: Mapping[str, Any], now: float, shift_s: float, announcer: Announcer) -> None:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.engine import Engine
+from bridge.core.maintenance import Maintenance
 from bridge.core.rules import Program
 from bridge.model import Read
-from tests.core.small_site import alert, program, samples
+from tests.core.small_site import alert, feed, program, samples
 
 START = 1.7e9
 FUNCTIONS = {
@@ -141,3 +142,52 @@ def test_what_was_unknown_is_unknown_after_a_restart() -> None:
         "late": False,
     }
     assert [event.id for event in second.step(START + 80.0, [])] == ["late"]
+
+
+def test_records_are_told_again_after_a_restart() -> None:
+    """All that are known, changed or not: whoever publishes begins with nothing."""
+    rules = program([{"record": "x.double", "expr": "battery.soc * 2"}, {"record": "x.none", "expr": "battery.power"}])
+    first = Engine("site", rules)
+    _feed(first, START, 50.0)
+    assert [one.value for one in first.take_records()] == [100.0]
+    second = _reborn(first.dump(), START + 5, rules)
+    second.step(START + 5, [])
+    assert [(one.point.name, one.value) for one in second.take_records()] == [("x/double", 100.0)]
+    second.step(START + 10, [])
+    assert second.take_records() == []
+
+
+@pytest.mark.parametrize(("wall_s", "words"), [(0.0, []), (3600.0, ["firing"])])
+def test_a_request_before_the_first_step_knows_maintenance(wall_s: float, words: list[str]) -> None:
+    """What somebody asks for between the load and the first step tells nothing inside a window."""
+    rules, windows = program([alert("low", "battery.soc < 20")]), [Maintenance(_DAYS, 0, 600, "", {}, "works")]
+    first = Engine("site", rules, windows)
+    assert feed(first, _MIDNIGHT, {"battery.soc": 10}) == []
+    second = Engine("site", rules, windows)
+    second.load(json.loads(json.dumps(first.dump())), _MIDNIGHT + 5)
+    second.set_wall_offset(wall_s)
+    assert [event.event for event in second.silence({"severity": "info"}, _MIDNIGHT + 999, _MIDNIGHT + 5)] == words
+    assert second.step(_MIDNIGHT + 6, []) == []
+
+
+_MIDNIGHT = START // 86400 * 86400
+_DAYS = frozenset(range(1, 8))
+
+
+@pytest.mark.parametrize(
+    ("fired_s", "acknowledged", "expected"),
+    [(30.0, False, [(60.0, "escalated")]), (500.0, False, [(500.0, "escalated")]), (30.0, True, [])],
+)
+def test_a_rule_that_gains_an_escalation_escalates(
+    fired_s: float, acknowledged: bool, expected: list[tuple[float, str]]
+) -> None:
+    """It counts from when the alert fired, also when the rule did not say so yet."""
+    written = alert("low", "battery.soc < 20")
+    first = Engine("site", program([written]))
+    feed(first, START, {"battery.soc": 10})
+    if acknowledged:
+        first.acknowledge("low", START + 1)
+    rules = program([{**written, "escalate": {"after": "60s", "severity": "critical"}}])
+    second = _reborn(first.dump(), START + fired_s, rules)
+    events = second.step(START + 1000.0, [])
+    assert [(event.ts - START, event.event) for event in events] == expected
