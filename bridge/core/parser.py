@@ -298,7 +298,9 @@ class _Parser:
             return tree
         if token.kind == "name":
             return self._name(self._take())
-        raise self._unexpected("a value")
+        is_percent = self._next > 0 and self._tokens[self._next - 1].text == "%"
+        advice = " (the sign of percent is not written: 20, not 20 %)" if is_percent else ""
+        raise self._unexpected(f"a value{advice}")
 
     def _number(self, token: _Token) -> Tree:
         match = _TOKEN.match(token.text)

@@ -105,6 +105,11 @@ class Fields:
         self.is_sound = False
         self.faults.add(self.pack, (*self.path, key) if key else self.path, message, inside=inside)
 
+    def place_of(self, key: str) -> str:
+        """Return where a key stands, for the message of another: `file`, and `:line` where it is known."""
+        line, _ = _nearest_mark(self.pack, (*self.path, key))
+        return f"{self.pack.file}:{line}" if line else self.pack.file
+
     def check_keys(self, known: Sequence[str], required: Iterable[str]) -> None:
         """Note unknown and missing keys."""
         for key in self.data:

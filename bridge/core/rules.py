@@ -73,9 +73,11 @@ def compile_packs(
         compiler.points.add_site(known)
     if told is not None:
         compiler.read_profile(records(fixed))
+    compiler.refuse_taken_names(packs)
     for pack in packs:
         compiler.read(pack)
-    compiler.check_needs()
+    if not compiler.has_needs():
+        raise ConfigErrors(compiler.faults.errors)  # each name that the rules want of the missing pack would follow
     compiler.faults.errors += params_of_no_pack(overrides or {}, compiler.packs)
     compiler.check_disabled(disabled)
     compiler.resolve()
@@ -102,6 +104,18 @@ class _Compiler:
 
     # -- reading --------------------------------------------------------------------------------------------------
 
+    def refuse_taken_names(self, packs: Sequence[Pack]) -> None:
+        """Raise when two packs have one name: params, alerts and records of the one would be those of the other."""
+        known: dict[object, str] = {}
+        for pack in packs:
+            name = pack.data.get("pack") if isinstance(pack.data, Mapping) else None
+            if isinstance(name, str) and name in known:
+                self.faults.add(pack, ("pack",), f'the name "{name}" is taken by {known[name]}; give this pack another')
+            elif isinstance(name, str):
+                known[name] = pack.file
+        if self.faults.errors:
+            raise ConfigErrors(self.faults.errors)
+
     def read(self, pack: Pack) -> None:
         """Take in the rules of one file."""
         if not isinstance(pack.data, Mapping):
@@ -110,9 +124,7 @@ class _Compiler:
         fields = Fields(pack, (), pack.data, self.faults)
         fields.check_keys(PACK_KEYS, ("pack", "rules"))
         name = fields.own_name("pack")
-        if name in self.packs:
-            fields.fault("pack", f'the pack "{name}" stands in {self.packs[name]} too; rename one')
-        self.packs.setdefault(name, pack.file)
+        self.packs[name] = pack.file
         self._needs += [(fields, needed) for needed in fields.names("needs")]
         self._params[name] = read_params(fields, name, self._overrides.get(name, {}))
         declare_inputs(fields, self.points)
@@ -129,11 +141,12 @@ class _Compiler:
         for index, rule in enumerate(rules):
             self._read_rule(pack, "", ("rules", index), rule)
 
-    def check_needs(self) -> None:
-        """Note packs whose alerts or records another pack names, and that are not there."""
-        for fields, needed in self._needs:
-            if needed not in self.packs:
-                fields.fault("needs", f'the pack "{needed}", which this one needs, is missing; add it to rules.packs')
+    def has_needs(self) -> bool:
+        """Tell whether all packs are there whose alerts or records another pack names; those that are not are noted."""
+        missing = [(fields, needed) for fields, needed in self._needs if needed not in self.packs]
+        for fields, needed in missing:
+            fields.fault("needs", f'the pack "{needed}", which this one needs, is missing; add it to rules.packs')
+        return not missing
 
     def check_disabled(self, disabled: Collection[str]) -> None:
         """Note names that are to be left out and do not exist."""
@@ -159,10 +172,8 @@ class _Compiler:
             fields.fault("record", misnamed)
         known = self._alerts if key == "alert" else self._records
         if name in known:
-            first = known[name].fields.pack.file
-            fields.fault(
-                key, f"an {key} of that name stands in {first} too; rename one".replace("an record", "a record")
-            )
+            article = "an alert" if key == "alert" else "a record"
+            fields.fault(key, f"{article} of that name stands in {known[name].fields.place_of(key)} too; rename one")
             return
         known[name] = Written(name, pack_name, fields, self._each(fields))
 

@@ -17,6 +17,7 @@ from bridge.errors import RuleError
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _FORMAT = re.compile(r":\s*(\.[0-9]f|duration)\s*$")
+_NO_FORMAT = re.compile(r":\s*([^:\"']*)$")
 _MAX_LENGTH = 4000
 _SPANS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
@@ -69,6 +70,9 @@ def _place(inner: str, scope: Scope) -> Place:
     written = inner[: form.start()] if form else inner
     if not written.strip():
         raise RuleError("{} is empty; name a point, or write {{}} for the characters")
+    other = None if form else _NO_FORMAT.search(inner)
+    if other:
+        raise RuleError(f"{{{inner}}}: there is no format {other[1].strip()}; there are .0f to .9f, and duration")
     try:
         formula = resolve(written, scope)
     except RuleError as error:

@@ -89,6 +89,10 @@ def _document(path: Path, errors: list[ConfigError]) -> Document | None:
     except ConfigError as error:
         errors.append(error)
         return None
+    if isinstance(document.data, dict) and "rules" in document.data and "tests" not in document.data:
+        tests = path.with_name(f"{path.stem}.test.yaml").name
+        errors.append(ConfigError(f"this is a pack, not its tests; they stand in {tests}", document.file, 1, 1))
+        return None
     found = schema.validate(document, "rule-test")
     errors += found
     return None if found else document

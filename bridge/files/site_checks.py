@@ -112,18 +112,31 @@ class _SiteChecks:
             yield from self._unknown("class", name, self._catalogue.class_names(), ("poll", "classes", name))
         yield from self._slips_in_profile()
         alerts = alerts_of(self._packs)
+        if self._names_unknown_pack():  # told already; names of its alerts, points and params would all follow
+            params = (fault for fault in self._compiler_faults(alerts) if fault.key.count(".") == 3)
+            yield from map(self._placed, params)
+            return
         for name in self._choice.disable:  # looked for here too: the compiler does not know which item of the list
             yield from self._unknown("alert", name, alerts, self._item(("rules", "disable"), name))
         for name in dict.fromkeys(self._choice.maintained):
             for path in self._windows_with(name):
                 yield from self._unknown("alert", name, alerts, path, is_key=False)
+        yield from map(self._placed, self._compiler_faults(alerts))
+
+    def _compiler_faults(self, alerts: Sequence[str]) -> Iterator[ConfigError]:
         disabled = set(alerts).intersection(self._choice.disable)
         inputs = [InputSpec(*one).known for one in self._choice.inputs]
         params, profile = self._choice.params, self._choice.profile
         try:
             compile_packs(self._packs, self._catalogue, params, profile, disabled, inputs, told={})
         except ConfigErrors as found:
-            yield from map(self._placed, found.errors)
+            yield from found.errors
+
+    def _names_unknown_pack(self) -> bool:
+        known = {*paths.shipped_packs(), paths.ALL_PACKS}
+        scopes: tuple[Path_, ...] = (self._prefix, ())
+        named = (name for scope in scopes for _, name in _items(self._document.data, (*scope, "rules", "packs")))
+        return any(name not in known for name in named)
 
     def _unknown_points(self, path: Path_, names: Sequence[str]) -> Iterator[ConfigError]:
         for name in names:

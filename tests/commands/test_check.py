@@ -285,3 +285,13 @@ sites:
     found = places(capsys, tmp_path)
     assert [line.split(":")[1] for line in found] == ["2", "5", "5"], found
     assert "sites[1].rules.params" in found[-1]
+
+
+def test_an_unknown_pack_is_told_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What names the alerts, params and points of a pack that is misspelt, or that a pack needs, is not told, too."""
+    more = "params: {essential: {battery_soc_low: 25}}, disable: [vrm_contact_lost]"
+    for packs, told in (("[esential]", "no pack is called"), ("[cells, esential]", "no pack is called")):
+        assert check(tmp_path, f"rules: {{packs: {packs}, {more}}}") == 2
+        err = capsys.readouterr().err
+        assert len(err.splitlines()) == 1, err
+        assert told in err

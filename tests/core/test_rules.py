@@ -109,7 +109,27 @@ def test_marks_may_be_a_function() -> None:
 
 def test_two_packs_of_one_name_are_refused() -> None:
     """The name of a pack is how a site sets its params, so it must be one pack's."""
-    assert "the pack" in faults(pack([], name="a"), Pack("b.yaml", {"pack": "a", "rules": []}))[0]
+    other = Pack("b.yaml", {"pack": "a", "rules": [alert("one", "battery.sox < 3")]})
+    found = faults(pack([alert("one", "battery.soc < params.low")], {"low": 3}, name="a"), other)
+    assert found == ['b.yaml: the name "a" is taken by a.yaml; give this pack another']
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"summary": "{battery.soc:.0q}"}, "there is no format .0q; there are .0f to .9f, and duration"),
+        ({"summary": "{battery.soc:}"}, "there is no format ; there are .0f to .9f, and duration"),
+        ({"expr": "battery.soc < 20%"}, "the sign of percent is not written: 20, not 20 %"),
+        ({"expr": "battery.soc < 20 % and site.online"}, "the sign of percent is not written: 20, not 20 %"),
+        ({"expr": "battery.soc < " + "1 + " * 1100 + "1"}, "more than 4096"),
+        ({"expr": "(" * 60 + "battery.soc < 3" + ")" * 60}, "nested deeper than 50 levels"),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_with_what_would_be_right(keys: dict[str, Any], message: str) -> None:
+    """Formats that there are, percent that is not written, limits by their number."""
+    found = faults(pack([{**alert("one", "battery.soc < 3"), **keys}]))
+    assert len(found) == 1
+    assert message in found[0]
 
 
 def test_a_pack_that_needs_another_says_so() -> None:
@@ -117,7 +137,7 @@ def test_a_pack_that_needs_another_says_so() -> None:
     first = pack([alert("low", "battery.soc < 20")], name="first")
     second = pack([alert("lower", "battery.soc < 10", inhibited_by=["low"])], name="second")
     second = second._replace(data={**second.data, "needs": ["first"]})
-    assert any('the pack "first", which this one needs, is missing' in text for text in faults(second))
+    assert faults(second) == ['second.yaml: the pack "first", which this one needs, is missing; add it to rules.packs']
     assert len(compile_packs([first, second], catalogue()).rules) == 2
 
 

@@ -149,3 +149,10 @@ def test_directories_hold_test_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no \*\.test\.yaml"):
         files_of([str(tmp_path)])
     assert "essential.test.yaml" in [path.name for path in files_of([])]
+
+
+def test_a_pack_is_no_file_of_tests(tmp_path: Path) -> None:
+    """Who names the pack instead of its tests is told how these are called."""
+    file = tmp_path / "own.yaml"
+    file.write_text(PACK)
+    assert faults(file) == [f"{file}:1:1: this is a pack, not its tests; they stand in own.test.yaml"]
