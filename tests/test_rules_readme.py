@@ -61,7 +61,13 @@ def test_the_pack_passes_the_tests_that_the_page_shows(tmp_path: Path, capsys: p
     assert main(["rules", "test", str(tmp_path)]) == 0, capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("key", "example"), rows(section("## Keys of an alert, in this order")))
+def test_the_pack_can_be_loaded_beside_the_usual_one() -> None:
+    """Who starts with it keeps the pack that everybody has."""
+    own = Pack("example.yaml", load(PACK, "example.yaml").data)
+    compile_packs([Pack(ESSENTIAL.file, ESSENTIAL.data), own], catalogue())
+
+
+@pytest.mark.parametrize(("key", "example"), rows(section("## Keys of an alert, best in this order")))
 def test_the_keys_of_an_alert_work(key: str, example: str) -> None:
     """Each in an alert that needs nothing else."""
     assert list(plain(example)) == [key]
@@ -132,7 +138,7 @@ def test_the_page_leaves_no_key_out() -> None:
     keys += [*SCHEMA["$defs"]["case"]["enum"], *SCHEMA["$defs"]["event"]["properties"]["event"]["enum"]]
     assert [key for key in keys if f"`{key}`" not in TEXT] == []
     for title, known in (
-        ("## Keys of an alert, in this order", ALERT_KEYS),
+        ("## Keys of an alert, best in this order", ALERT_KEYS),
         ("## Keys of a record", RECORD_KEYS),
         ("## Keys of a pack", PACK_KEYS),
     ):
