@@ -29,7 +29,7 @@ def lack(window: Window, series: Series, local_at: float) -> str:
         weeks = series.weeks_known(local_at)
         if weeks >= FEWEST_WEEKS:
             return _NO_SPREAD
-        known = f"this hour of the week is known of {weeks} week{'s' * (weeks != 1)}, {FEWEST_WEEKS} are needed"
+        known = f"of this hour of the week {weeks} of {FEWEST_WEEKS} weeks are known"
         return f"{known}: {_wait((FEWEST_WEEKS - weeks) * 7 * 86400.0)}"
     needed_s = window.span_s * COVERAGE
     if isinstance(series, Ring) and series.known_s() < needed_s:

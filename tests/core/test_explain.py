@@ -172,7 +172,7 @@ def test_what_is_clear_is_told_by_the_recovery_condition() -> None:
         (
             "seasonal_zscore(battery.soc) > 3",
             {"battery.soc": 5},
-            "seasonal_zscore(battery.soc) is not known (this hour of the week is known of 0 weeks, 3 are needed: "
+            "seasonal_zscore(battery.soc) is not known (of this hour of the week 0 of 3 weeks are known: "
             "in 21 d at the earliest)",
         ),
         (
@@ -459,6 +459,15 @@ def test_a_function_over_time_tells_how_much_it_knows() -> None:
     assert [(point["text"], point["value"]) for point in leafs(node)] == [("battery.soc", 80.0)]
     (held,) = leafs(asked(on, "held", 1790.0)["expr"], "over_time")
     assert (held["value"], held["window_s"], held["known_s"], held["unit"]) == (0.0, None, None, "s")
+
+
+def test_a_constant_has_nothing_to_be_measured_by() -> None:
+    """A score whose window is known, but of one value only, does not say that it needs more of it."""
+    on = engine(alert("odd", "zscore(battery.soc, 5m) > 3"))
+    for turn in range(60):
+        feed(on, 1000.0 + 10 * turn, {"site.online": True, "battery.soc": 50.0})
+    told = "cannot tell: zscore(battery.soc, 5m) is not known (what is known has no spread to measure by)"
+    assert verdict(on, "odd", 1590.0) == told
 
 
 def test_explaining_changes_nothing() -> None:
