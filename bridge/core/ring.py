@@ -23,6 +23,7 @@ BUCKETS = 120  # of a long window; the contract allows 360, this is a third of t
 POLL_S = 10.0  # the shortest poll interval: narrower buckets would be empty
 FEWEST = 12  # buckets of a short window
 GRAIN = 1024  # widths are whole multiples of 1/1024 s: so the bounds of buckets are exact numbers in any year
+NEVER = -1.0  # the end of a bucket that nothing came into yet
 MARGIN = 0.999  # of a time for which a result surely holds, against rounding
 
 
@@ -77,7 +78,7 @@ class Ring:
         self._part_s = 0.0  # and of the newest
         self._at = 0.0
         self._bucket = 0  # number of the newest bucket since time began
-        self._end = -1.0  # when it is full; before 0: nothing came in yet
+        self._end = NEVER  # when it is full
         self._place = 0  # of the oldest in the ring, which the newest will take
         self._is_whole = False  # everything in the window is known: then `_part_s` is not kept
         self._was_clean = False  # a round of buckets has ended, without a hole
@@ -87,6 +88,8 @@ class Ring:
     def step(self, now: float, value: Any, local: float) -> Any:
         if self._is_whole:
             self._count_part()
+        if now < self._at:
+            now = self._at  # a moved memory is up to half a bucket ahead
         if now >= self._end:
             self._pass(now)
         elif self._value is not None:
@@ -107,7 +110,7 @@ class Ring:
     def _pass(self, now: float) -> None:
         """Go on to `now`, which lies beyond the newest bucket."""
         bucket = int(now // self.every_s)
-        if self._end < 0:
+        if self._end == NEVER:
             self._at, self._bucket = now, bucket
             self._begin(now)
         elif bucket - self._bucket > self._count + 1:  # nothing of what was is left
@@ -178,12 +181,22 @@ class Ring:
 
     def load(self, state: list[Any], shift_s: float) -> None:
         count, rings, plain = state
-        if count != self._count or shift_s:
-            return  # another window, or a clock that went back: begin anew
+        if count != self._count:
+            return  # another window: begin anew
         for name, values in zip(("_known", *self.rings), rings):
             setattr(self, name, [float(one) for one in values])
         for name, kept in zip((*_PLAIN, *self.plain), plain):
             self._in(name, kept)
+        if shift_s and self._end != NEVER:
+            self._move(round(shift_s / self.every_s))
+
+    def _move(self, buckets: int) -> None:
+        """Move the memory in time by whole buckets, so that their bounds stay whole multiples of their width."""
+        if self._is_whole:
+            self._count_part()
+        self._bucket += buckets
+        self._at += buckets * self.every_s
+        self._end += buckets * self.every_s
 
     def _out(self, name: str) -> Any:
         value = getattr(self, name)

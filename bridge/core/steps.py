@@ -38,6 +38,10 @@ class Extreme(Ring):
         while self._queue and self._queue[0][0] < oldest:
             self._queue.popleft()
 
+    def _move(self, buckets: int) -> None:
+        super()._move(buckets)
+        self._queue = deque((bucket + buckets, kept) for bucket, kept in self._queue)
+
     def _result(self, value: Any) -> float | None:
         return self._queue[0][1] if self._queue else None
 
@@ -158,6 +162,10 @@ class Delta(Ring):
         oldest = self._bucket + 1 - self._count
         while self._firsts and self._firsts[0][0] < oldest:
             self._firsts.popleft()
+
+    def _move(self, buckets: int) -> None:
+        super()._move(buckets)
+        self._firsts = deque((bucket + buckets, kept) for bucket, kept in self._firsts)
 
     def _result(self, value: Any) -> float | None:
         return None if value is None or not self._firsts else value - self._firsts[0][1]

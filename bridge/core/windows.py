@@ -202,6 +202,10 @@ class _Trend(Ring):
     def _begin(self, now: float) -> None:
         self._zero = now
 
+    def _move(self, buckets: int) -> None:
+        super()._move(buckets)
+        self._zero += buckets * self.every_s
+
     def _add(self, seconds: float) -> None:
         begin = self._at - self._zero  # `_at` is where the stretch begins
         end = begin + seconds
@@ -246,8 +250,12 @@ class _Quantile(_Area):
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
-        self._computed = -1
+        self._computed: int | None = None  # the bucket in which `_quantile` was
         self._quantile: float | None = None
+
+    def _move(self, buckets: int) -> None:
+        super()._move(buckets)
+        self._computed = None
 
     def _result(self, value: Any) -> float | None:
         if self._computed != self._bucket:

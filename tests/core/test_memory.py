@@ -191,3 +191,36 @@ def test_a_rule_that_gains_an_escalation_escalates(
     second = _reborn(first.dump(), START + fired_s, rules)
     events = second.step(START + 1000.0, [])
     assert [(event.ts - START, event.event) for event in events] == expected
+
+
+@pytest.mark.parametrize("shift_s", [0.3, -0.3, 1.2, -1.2, 3.0, -4.5, 3600.0, -3600.0, 86400.5, 10.0 - START])
+def test_a_memory_that_is_moved_in_time_goes_on(shift_s: float) -> None:
+    """A steady clock that began elsewhere loses no history: half a bucket is the most by which a window is off."""
+    rules = program([{"record": f"x.{name}", "expr": f"{name}(battery.soc, 1h)"} for name in _OF_AN_HOUR])
+    first, now = Engine("site", rules), START
+    for turn in range(800):
+        now += 10.0
+        _feed(first, now, 50.0 + turn // 60)
+    second = _reborn(first.dump(), now + shift_s, rules, shift_s)
+    for turn in range(800, 1200):
+        now += 10.0
+        _feed(first, now, 50.0 + turn // 60)
+        _feed(second, now + shift_s, 50.0 + turn // 60)
+        got, expected = (
+            {name: on.store.values[on.store.slot(f"x/{name}")] for name in _OF_AN_HOUR} for on in (second, first)
+        )
+        assert got == {name: pytest.approx(value, abs=_OF_AN_HOUR[name]) for name, value in expected.items()}, turn
+
+
+_OF_AN_HOUR = {  # and by how much half a minute of a ramp of 6 an hour may move it
+    "avg_over_time": 0.1,
+    "increase": 1.0,
+    "rate": 1.0 / 3600,
+    "changes": 1.0,
+    "stddev_over_time": 0.1,
+    "zscore": 0.2,
+    "min_over_time": 1.0,
+    "max_over_time": 0.0,
+    "delta": 1.0,
+    "deriv": 0.2 / 3600,
+}
