@@ -58,6 +58,10 @@ def param_of(text: str) -> Param:
     if not (sign and dot and pack and param and values.strip()):
         raise ConfigError(f'"{text}" cannot be read; a param is {_USAGE}', key="--param")
     match = _RANGE.fullmatch(values.strip())
+    if match is None and ".." in values and "/" not in values:
+        raise ConfigError(
+            f'"{text}" lacks the step of its range, such as {values.strip()}/0.1; {_USAGE}', key="--param"
+        )
     if match is None:
         return Param(pack, param, tuple(dict.fromkeys(_value(part.strip()) for part in values.split(","))))
     first, last, step = (_number(match[key].strip(), text) for key in ("first", "last", "step"))

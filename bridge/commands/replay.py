@@ -8,14 +8,16 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from bridge.commands.played import Played, SilentSink, open_recording
 from bridge.commands.rule_choice import add_rule_choice
 from bridge.commands.table import printable
+from bridge.core.nearest import nearest
 from bridge.core.values import iso_time
 from bridge.model import Message
 from bridge.playback import Playback
@@ -50,12 +52,15 @@ def run(args: argparse.Namespace) -> int:
     """
     with open_recording(args, args.file) as played:
         prefix = f"{played.parts.base_topic}/{played.name}/"
-        replay = _Replay(played, _Sink(prefix, args.points, None if args.json else print))
+        sink = _Sink(prefix, args.points, None if args.json else print)
+        replay = _Replay(played, sink)
         replay.run()
     if args.json:
         print(json.dumps(replay.document(), ensure_ascii=False, indent=2))
     else:
         print(replay.summary())
+    for text in sink.unmatched():
+        print(f"victron-bridge: {text}", file=sys.stderr)
     return 0
 
 
@@ -117,10 +122,22 @@ class _Sink(SilentSink):
         self._prefix = prefix
         self._patterns = [name.replace(".", "/") for name in wanted]
         self._show = show
+        self._met: set[str] = set()  # names of all points, once somebody asked for any
+
+    def unmatched(self) -> Iterator[str]:
+        """Yield a sentence for each name that no point of the recording had."""
+        for pattern in self._patterns:
+            if not any(fnmatchcase(name, pattern) for name in self._met):
+                wanted = pattern.replace("/", ".")
+                meant = nearest(wanted, [name.replace("/", ".") for name in self._met])
+                advice = f'; did you mean "{meant}"?' if meant else "; `discover` lists the points of a GX"
+                yield f'--points: no point of the recording matches "{wanted}"{advice}'
 
     def publish(self, messages: Sequence[Message]) -> None:
         for message in messages:
             name = message.topic.removeprefix(self._prefix)
+            if self._patterns:
+                self._met.add(name)
             if name == "alerts" and not message.retain:
                 self._event(json.loads(message.payload))
             elif any(fnmatchcase(name, pattern) for pattern in self._patterns):
@@ -133,7 +150,7 @@ class _Sink(SilentSink):
             return
         device = event["device"]
         where = f"{device['class']}/{device['instance']}" if device else "-"
-        value = "-" if event["value"] is None else str(event["value"])
+        value = "-" if event["value"] is None else _shown(event["value"])
         columns = (
             f"{event['event']:12}",
             f"{event['severity']:8}",
@@ -148,6 +165,10 @@ class _Sink(SilentSink):
             self.points.append({"at": iso_time(message.at), "point": name, "payload": message.payload})
         else:
             self._show(f"{_moment(iso_time(message.at))}  {name} {printable(message.payload, 100)}")
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _moment(iso: str) -> str:

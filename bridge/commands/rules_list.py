@@ -21,7 +21,7 @@ from bridge.commands.contact import explain, place_of
 from bridge.commands.discover import open_survey, tell
 from bridge.commands.played import SilentSink, open_recording
 from bridge.commands.rule_choice import add_rule_choice, site_with_rules
-from bridge.commands.table import table
+from bridge.commands.table import terminal_width, wrapped_table
 from bridge.core.alerts import AlertState, Rule
 from bridge.core.derived import DerivedRule
 from bridge.core.engine import Engine
@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_rule_choice(parser)
     add_flags(parser, "gx")
     parser.add_argument("--recording", metavar="FILE", help="tell what the rules found in a recording, at its end")
+    parser.add_argument("--wide", action="store_true", help="write long lines whole, whatever the terminal's width")
     parser.add_argument("--json", action="store_true", help="write one JSON document")
 
 
@@ -89,7 +90,11 @@ def run(args: argparse.Namespace) -> int:
                 tell("")
             engine = _looked_at(program, [found.sample for found in survey.points], survey.infos)
     rows = _rows(program) if engine is None else _found(engine)
-    print(json.dumps(rows, ensure_ascii=False, indent=2) if args.json else "\n".join(_lines(rows, engine is not None)))
+    if args.json:
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+    else:
+        width = None if args.wide else terminal_width()
+        print(*_lines(rows, engine is not None, width), sep="\n")
     return 0
 
 
@@ -131,7 +136,7 @@ def _record_rows(engine: Engine, rule: DerivedRule) -> Iterator[dict[str, Any]]:
     """Yield a row for each device that has the record."""
     reads = reads_of_record(engine.program, rule)
     states = [state for state in engine.derived_states.values() if state.rule is rule]
-    for state in states:
+    for state in sorted(states, key=lambda one: _place(one.point.device if one.point else None)):
         device = state.point.device if state.point else None
         is_known = engine.store.values[state.slot] is not None
         inputs = _listed(input_states(engine, reads, device))
@@ -145,13 +150,18 @@ def _alert_rows(engine: Engine, rule: Rule) -> Iterator[dict[str, Any]]:
     """Yield a row for each device that the alert is watched on, or one that says why there is none."""
     reads = reads_of_alert(engine.program, rule)
     states = [state for state in engine.alert_states.values() if state.rule is rule]
-    for state in sorted(states, key=lambda one: one.order):
+    for state in sorted(states, key=lambda one: _place(one.device)):
         inputs = _listed(input_states(engine, reads, state.device))
         path = state.device.path if state.device else None
         yield {**_about(rule), "device": path, "state": _state(state), "inputs": inputs}
     if not states:
         why = unwatched_verdict(rule, missing_points(engine, rule, None))
         yield {**_about(rule), "device": None, "state": "waits", "why": why, "inputs": []}
+
+
+def _place(device: Device | None) -> tuple[str, int]:
+    """Return what sorts devices: 2 comes before 10."""
+    return (device.kind, device.instance) if device else ("", 0)
 
 
 def _state(state: AlertState) -> str:
@@ -178,12 +188,12 @@ def _listed(inputs: Iterable[RuleInput]) -> list[dict[str, Any]]:
 # -- lines ----------------------------------------------------------------------------------------------------------
 
 
-def _lines(rows: Sequence[dict[str, Any]], is_found: bool) -> Iterator[str]:
+def _lines(rows: Sequence[dict[str, Any]], is_found: bool, width: int | None) -> Iterator[str]:
     if not is_found:
-        yield from table(("rule", "severity", "for", "each", "reads"), [_cells(row) for row in rows])
+        yield from wrapped_table(("rule", "severity", "for", "each", "reads"), [_cells(row) for row in rows], width)
         return
     cells = [(row["rule"], row["device"] or "-", row["state"], _inputs(row)) for row in rows]
-    yield from table(("rule", "device", "state", "inputs"), cells)
+    yield from wrapped_table(("rule", "device", "state", "inputs"), cells, width)
     states = [row["state"] for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
     yield f"{len({row['rule'] for row in rows})} rules, {len(rows)} with their devices: {counts}"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import textwrap
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from bridge.commands.table import printable
+from bridge.commands.table import printable, terminal_width
 from bridge.core.rule_cases import Lack, lacking
 from bridge.core.rule_diff import Line, judge
 from bridge.core.rule_test import RuleTest, play
@@ -27,6 +29,8 @@ examples:
 
 Exit code 0: all is as expected. 1: a test failed, or a rule lacks a case. 2: a file is wrong.
 """
+_INDENT = " " * 6  # behind the mark of a line of a diff
+_NARROWEST = 20  # letters of such a line
 
 
 class Result(NamedTuple):
@@ -97,8 +101,15 @@ def _lines(found: Iterable[FileResult], is_verbose: bool) -> Iterable[str]:
 
 
 def _diff(lines: Sequence[Line]) -> Iterable[str]:
+    width = terminal_width() or math.inf
     for mark, text, note in lines:
-        yield f"    {mark} {'    '.join(part for part in (printable(text, 400), note) if part)}"
+        parts = [part for part in (printable(text, 400), note) if part]
+        line = f"    {mark} {'    '.join(parts)}"
+        if len(line) > width:
+            room = max(_NARROWEST, int(width) - len(_INDENT))
+            pieces = [piece for part in parts for piece in textwrap.wrap(part, room, break_on_hyphens=False)]
+            line = f"    {mark} " + f"\n{_INDENT}".join(pieces)
+        yield line
 
 
 def _summary(found: Sequence[FileResult], failed: int, lacks: int, took_s: float) -> str:

@@ -402,6 +402,7 @@ def test_one_bad_line_does_not_cost_the_log(pack: str, tmp_path: Path, capsys: p
         (["{file}", "--span", "2026-13-01.."], '"2026-13-01" is no date'),
         (["{file}", "--span", "2026-02-01..2026-01-01"], "ends before it begins"),
     ],
+        (["{file}", "--param", "own.low=0..1"], '"own.low=0..1" lacks the step of its range, such as 0..1/0.1'),
 )
 def test_wrong_arguments_end_with_2(
     arguments: list[str], message: str, pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -208,6 +208,26 @@ def test_points_are_shown_on_request(pack: str, tmp_path: Path, capsys: pytest.C
     assert capsys.readouterr().out.splitlines()[0] == "2026-01-31 12:00:00  battery/512/soc 50"
 
 
+def test_a_point_that_is_not_there_is_told(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the nearest name of the recording; what matched is not mentioned."""
+    path = Recording().services(0, BATTERY).battery(0, 50).save(tmp_path / "r")
+    assert main(["replay", path, "--rules", pack, "--points", "battery.512.sco", "nope.x", "battery.*.soc"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        'victron-bridge: --points: no point of the recording matches "battery.512.sco"; did you mean "battery.512.soc"?',
+        'victron-bridge: --points: no point of the recording matches "nope.x"; `discover` lists the points of a GX',
+    ]
+
+
+def test_truth_is_written_as_in_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`true`, and not as the program's own language has it."""
+    rules = tmp_path / "truth.yaml"
+    rule = "{alert: there, expr: site.online, value: site.online, severity: info, summary: x, source: s}"
+    rules.write_text(f"pack: truth\nrules: [{rule}]\n")
+    path = Recording().services(0, BATTERY).battery(0, 50).save(tmp_path / "r")
+    assert main(["replay", path, "--rules", str(rules)]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split()[6] == "true"
+
+
 def test_damage_is_told_with_its_line(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A line that is wrong ends it with file and line; a torn last line is only noted."""
     recording = Recording().services(0, BATTERY).battery(0, 19)

@@ -234,3 +234,40 @@ def test_a_window_of_maintenance_keeps_the_alerts_that_are_there(own: Path, conf
     site = site_with_rules(load_settings({"config": config}, {}), argparse.Namespace(**flags))
     assert [window.matcher for window in site.maintenance] == [{"alert": ["own_low"]}]
     assert (site.rules.disable, site.rules.params, site.profile) == ({"own_cells"}, {}, {})
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_lines_fit_the_terminal(
+    width: int, own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last column of the list and the lines of a diff are broken at words; with --wide nothing is."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(["rules", "list", "--rules", str(own / "own.yaml"), "--pack", "essential"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= width
+    assert main(["rules", "list", "--rules", str(own / "own.yaml"), "--pack", "essential", "--wide"]) == 0
+    wide = capsys.readouterr().out
+    assert max(map(len, wide.splitlines())) > width
+    assert sorted("".join(out.split())) == sorted("".join(wide.split()))
+    assert main(["rules", "test", str(own)]) == 1
+    diff = [line for line in capsys.readouterr().out.splitlines() if line.startswith("    ")]
+    assert max(map(len, diff)) <= width
+    assert " ".join(" ".join(diff).split()).count("10s later") == 1
+
+
+def test_devices_stand_in_the_order_of_their_numbers(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """10 comes after 2, whichever was read first."""
+    encoder = Encoder()
+    services = {f"com.victronenergy.multi.{number}": number for number in (10, 2, 1)}
+    lines = [encoder.header("2026-01-31T12:00:00Z", "venus.local", "C0FFEE")]
+    lines.append(encoder.services(frozenset(services), 1769860800.0))
+    for service, number in services.items():
+        page = {"DeviceInstance": number, "Soc": 50}
+        lines.append(encoder.page(Page(service, 1769860800.0, page, True, 60.0)))
+    recording = tmp_path / "gx.jsonl"
+    recording.write_text("".join(line + "\n" for line in lines))
+    rows = listed(capsys, "--rules", str(own / "own.yaml"), "--recording", str(recording))
+    assert [row["device"] for row in rows if row["rule"] == "own_cells"] == ["multi/1", "multi/2", "multi/10"]
