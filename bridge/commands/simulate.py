@@ -24,7 +24,18 @@ example:
   victron-bridge simulate --scenario grid-lost --record gx.jsonl.gz --lasts 2m    at once, without serving
 
 The physics runs --speed times as fast as real time; time stamps and the seconds of a scenario stay real ones.
-While it runs, POST /_set, /_drop, /_hang, /_fault, /_do and others steer it, GET /_state tells how it is:
+control requests, POST with a JSON object (GET /_state tells how it is):
+  /_set      service, path and value, or values {path: value}; null is no value
+  /_unset    service, path     give a path, a service or all ({}) back to the simulator
+  /_remove   service, path     the path is not there any more
+  /_drop     service           it leaves the bus; /_restore  service, or {} for all
+  /_rename   service, to
+  /_hang     service, on       its requests take long and fail; "on": false ends it
+  /_fault    fail_rate, garbage_rate, hang_rate, hang_s, latency_ms, mute, fail_kinds, garbage_kinds
+  /_down     for_s             connections are refused for so long
+  /_do       any action of a scenario step, such as {"grid": "lost"}
+  /_seek     at                run the scenario's steps up to there now
+A service is named whole, or as vebus or battery/512 where that is clear:
   curl -d '{"service": "vebus", "path": "/Alarms/GridLost", "value": 2}' http://127.0.0.1:8088/_set
 """
 

@@ -18,9 +18,10 @@ Names of services may be short where that is clear: `vebus`, `battery/512`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bridge.core.nearest import nearest
 from bridge.errors import ConfigError
 from bridge.simulator.api import Answer
 
@@ -28,6 +29,20 @@ if TYPE_CHECKING:
     from bridge.simulator.simulator import Simulator
 
 Body = dict[str, Any]
+
+
+KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "/_set": (("service",), ("path", "value", "values")),
+    "/_unset": ((), ("service", "path")),
+    "/_remove": (("service", "path"), ()),
+    "/_drop": (("service",), ()),
+    "/_restore": ((), ("service",)),
+    "/_rename": (("service", "to"), ()),
+    "/_hang": (("service",), ("on",)),
+    "/_down": (("for_s",), ()),
+    "/_seek": (("at",), ()),
+}
+"""Keys that a request must have, and those that it may have. The others have the keys of faults and of actions."""
 
 
 class Control:
@@ -44,9 +59,9 @@ class Control:
             "/_rename": lambda body: self._gx.rename(self._service(body), str(body["to"])),
             "/_hang": lambda body: self._gx.hang(self._service(body), bool(body.get("on", True))),
             "/_fault": lambda body: self._gx.faults.change(body),
-            "/_down": lambda body: self._gx.down(float(body["for_s"])),
+            "/_down": lambda body: self._gx.down(_number(body, "for_s")),
             "/_do": lambda body: self._gx.actions.do(body),
-            "/_seek": lambda body: self._gx.seek(float(body["at"])),
+            "/_seek": lambda body: self._gx.seek(_number(body, "at")),
         }
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
@@ -59,9 +74,14 @@ class Control:
             return Answer(404, {"ok": False, "error": f"no such control request; there are {known}, GET /_state"})
         try:
             wanted = json.loads(body or b"{}")
+            _check_keys(path, wanted)
             verb(wanted)
-        except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
-            return Answer(400, {"ok": False, "error": f"{type(error).__name__}: {error}"})
+        except ConfigError as error:
+            return Answer(400, {"ok": False, "error": error.message})
+        except KeyError as error:
+            return Answer(400, {"ok": False, "error": f"the key {error} is missing"})
+        except (ValueError, TypeError, AttributeError) as error:
+            return Answer(400, {"ok": False, "error": str(error)})
         return Answer(200, {"ok": True})
 
     def _service(self, body: Body) -> str:
@@ -105,3 +125,36 @@ class Control:
             },
             "soc": round(gx.site.plant.battery.soc, 1),
         }
+
+
+def _check_keys(path: str, body: Any) -> None:
+    """Refuse a request that lacks a key or has one that means nothing.
+
+    Raises:
+        ValueError: with the keys that there are.
+    """
+    if not isinstance(body, dict):
+        raise ValueError("the body must be a JSON object")
+    if path not in KEYS:
+        return
+    needed, possible = KEYS[path]
+    keys = [*needed, *possible]
+    advice = f"{path} needs {' and '.join(needed) or 'nothing'}" + (
+        f", may have {', '.join(possible)}" * bool(possible)
+    )
+    for key in body:
+        if key not in keys:
+            meant = nearest(key, keys)
+            raise ValueError(f'{path} has no key "{key}"; ' + (f'did you mean "{meant}"?' if meant else advice))
+    for key in needed:
+        if key not in body:
+            raise ValueError(f'the key "{key}" is missing: {advice}')
+    if path == "/_set" and "values" not in body and not {"path", "value"} <= body.keys():
+        raise ValueError("/_set needs path and value, or values")
+
+
+def _number(body: Body, key: str) -> float:
+    value = body[key]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{key} must be a number of seconds, not {json.dumps(value)}")
+    return float(value)

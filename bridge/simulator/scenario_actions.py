@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from bridge.core.nearest import nearest
 from bridge.errors import ConfigError, ConfigErrors
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ class Actions:
         if found:
             raise ConfigError(f'"{name}" may be {" or ".join(found)}; name one, or write {kind}/<instance>')
         short = sorted({one.split(".")[2] for one in known})
-        raise ConfigError(f'there is no service "{name}"; there are {", ".join(short)}')
+        meant = nearest(name, [*short, *known])
+        advice = f'did you mean "{meant}"?' if meant else f"there are {', '.join(short)}"
+        raise ConfigError(f'there is no service "{name}"; {advice}')
 
     def _instance(self, service: str) -> str:
         found = self._gx.store.find(service)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from bridge.commands.simulate import EPILOG
+from bridge.simulator.control import KEYS
 from bridge.simulator.simulator import Simulator
 from tests.simulator.client import (
     BATTERY,
@@ -354,6 +356,36 @@ def test_wrong_faults_are_refused_with_what_would_be_right() -> None:
         assert post(port, "/_drop", {"service": "toaster"}).status == 400
         assert request(port, "POST /_set", b"{").status == 400
         assert gx.faults.as_dict()["hang_rate"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "error"),
+    [
+        ("/_hang", {}, 'the key "service" is missing: /_hang needs service, may have on'),
+        ("/_down", {}, 'the key "for_s" is missing: /_down needs for_s'),
+        ("/_down", {"for_s": "5"}, "for_s must be a number of seconds"),
+        ("/_down", {"for": 5}, '/_down has no key "for"'),
+        ("/_drop", {"servce": "vebus"}, '/_drop has no key "servce"; did you mean "service"?'),
+        ("/_drop", {"service": "vebsu"}, 'there is no service "vebsu"; did you mean "vebus"?'),
+        ("/_set", {"service": "vebus", "path": "/Mode"}, "/_set needs path and value, or values"),
+        ("/_drop", ["vebus"], "the body must be a JSON object"),
+    ],
+)
+def test_wrong_control_requests_are_told_what_would_be_right(
+    gx: tuple[Simulator, int], path: str, body: object, error: str
+) -> None:
+    """In a sentence, and nothing happens."""
+    reply = post(gx[1], path, body)  # type: ignore[arg-type]
+    assert reply.status == 400
+    assert error in reply.document["error"]
+
+
+def test_the_help_tells_the_keys_of_every_control_request() -> None:
+    """What a request may have stands in its line."""
+    lines = {line.split()[0]: line for line in EPILOG.splitlines() if line.startswith("  /_")}
+    for path, (needed, possible) in KEYS.items():
+        line = lines.get(path) or lines["/_drop"]
+        assert all(key in line for key in (*needed, *possible)), path
 
 
 def test_a_closed_port_refuses_and_opens_again_on_the_same_number() -> None:
