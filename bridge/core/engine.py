@@ -16,6 +16,7 @@ from typing import Any
 
 from bridge.core.agenda import Ticker
 from bridge.core.alerts import AlertState
+from bridge.core.announce import Silence
 from bridge.core.binding import Binding
 from bridge.core.compile import HOSTILE, LOCAL, WALL
 from bridge.core.groups import Group
@@ -232,16 +233,20 @@ class Engine(Binding):
         self._follow_up([alert])
         return self._told()
 
-    def silence(self, matcher: Mapping[str, Any], until: float, now: float, comment: str = "") -> list[Event]:
-        """Withhold the events of alerts that match, until a steady time; `silences` tells the id.
+    def silence(
+        self, matcher: Mapping[str, Any], until: float, now: float, comment: str = ""
+    ) -> tuple[Silence, list[Event]]:
+        """Withhold the events of alerts that match, until a steady time; return the silence and what it made told.
 
         Raises:
-            RuleError: the matcher names what no alert has.
+            RuleError: the matcher names what no alert has, or the silence would be over already.
         """
+        if until <= max(now, self._now):
+            raise RuleError("a silence ends later than now")
         silence = self.announcer.silence(matcher, until, comment)
         self._agenda.push(silence.until, None)
         self._apply_silences(now)
-        return self._told()
+        return silence, self._told()
 
     def unsilence(self, silence_id: int, now: float) -> list[Event]:
         """End a silence.

@@ -201,8 +201,8 @@ def _silence(engine: Engine, keys: Mapping[str, Any], now: float, topics: Topics
         is_same = (silence["matcher"], silence["comment"]) == (matcher, comment)
         if is_same and abs(silence["until"] - until) < SAME_S:  # brokers may deliver a request twice
             return Outcome([], _silenced(engine, silence))
-    events = engine.silence(matcher, until, now, comment)
-    return Outcome(events, _silenced(engine, engine.silences()[-1]))
+    made, events = engine.silence(matcher, until, now, comment)
+    return Outcome(events, _silenced(engine, made._asdict()))
 
 
 def _silenced(engine: Engine, silence: Mapping[str, Any]) -> dict[str, Any]:

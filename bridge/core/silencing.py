@@ -17,6 +17,7 @@ from bridge.core.request_keys import MATCHER_KEYS, seconds_of
 from bridge.core.values import iso_time
 from bridge.errors import RuleError
 
+SHORTEST_S = 1.0  # what is over before it is made would be no silence
 LONGEST_S = 366 * 86400.0  # an alert that is unwanted for longer is left out in the config
 
 
@@ -92,11 +93,11 @@ def until_of(engine: Engine, keys: Mapping[str, Any], now: float) -> float:
         raise RuleError('say how long: either "for": "2h", or "until": "2026-12-24T18:00:00+01:00"')
     if "for" in keys:
         lasts_s = seconds_of(keys["for"]) or 0.0
-        if lasts_s <= 0:
-            raise RuleError('"for" is longer than nothing, such as "2h"')
+        if lasts_s < SHORTEST_S:
+            raise RuleError('"for" is one second at least, such as "2h"')
     else:
         lasts_s = _moment(keys["until"]) - (now + _wall(engine))
-        if lasts_s <= 0:
+        if lasts_s < SHORTEST_S:
             raise RuleError(f'"until" is over: it is {iso_time(now + _wall(engine))}')
     if lasts_s > LONGEST_S:
         raise RuleError("a silence lasts a year at most; leave the alert out in the config (rules.disable) instead")

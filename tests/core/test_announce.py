@@ -121,7 +121,7 @@ def test_what_fires_during_a_silence_is_told_when_it_ends() -> None:
     """Once, and with the time at which it began; what is over by then is never told."""
     made = engine(SOC, alert("power", "battery.power < 0"))
     made.step(0, [])
-    assert made.silence({}, 100, 0, "works") == []
+    assert made.silence({}, 100, 0, "works")[1] == []
     assert run(made, (10, {"battery.soc": 10, "battery.power": -5}), (20, {"battery.power": 5})) == []
     (event,) = made.step(200, [])
     assert (event.event, event.id, event.ts, event.starts_at, event.seq) == ("firing", "soc", 100, 10, 1)
@@ -131,7 +131,7 @@ def test_what_fires_during_a_silence_is_told_when_it_ends() -> None:
 def test_an_announced_alert_is_told_to_be_silenced() -> None:
     """silenced, unsilenced; in between no reminder; the resolve always comes."""
     made = fired(repeat="60s")
-    (event,) = made.silence({"alert": "soc"}, 100, 5, "works")
+    _, (event,) = made.silence({"alert": "soc"}, 100, 5, "works")
     assert (event.event, event.comment) == ("silenced", "works")
     assert made.alerts()[0].silenced
     assert told(made.step(105, [])) == [(100, "unsilenced", "soc")]
@@ -290,3 +290,14 @@ def test_the_flapping_event_says_so() -> None:
     made = engine(SOC)
     events = [event for turn in range(9) for event in feed(made, 10 * turn, {"battery.soc": 50 if turn % 2 else 10})]
     assert [event.comment for event in events] == [""] * 8 + ["flapping: it comes and goes"]
+
+
+def test_a_silence_that_would_be_over_is_refused() -> None:
+    """Also when the engine has gone on beyond the time of who asks; what is made is told by its id."""
+    made = engine(SOC)
+    made.step(50, [])
+    for until in (40, 50):
+        with pytest.raises(RuleError, match="ends later than now"):
+            made.silence({}, until, 30)
+    assert made.silences() == []
+    assert [made.silence({}, 60, 30)[0].id, made.silence({}, 55, 30)[0].id] == [1, 2]

@@ -428,7 +428,7 @@ def _turn(on: Engine, now: float, changes: dict[str, int], is_read: bool, action
         if action == "unack":
             found += on.unacknowledge("held", now)
         if action == "silence":
-            found += on.silence({"alert": ["low", "quick", "flaps"]}, now + 35.0, now, "quiet")
+            found += on.silence({"alert": ["low", "quick", "flaps"]}, now + 35.0, now, "quiet")[1]
         if action == "unsilence":
             found += on.unsilence(1, now)
     except RuleError:

@@ -109,7 +109,8 @@ def act(on: Engine, now: float, action: str) -> list[Event]:
         if verb == "unack":
             events += on.unacknowledge(what, now)
         if verb == "silence":
-            events += on.silence({"severity": what} if what else {"alert": ["a0", "a2"]}, now + 75.0, now, "quiet")
+            matcher = {"severity": what} if what else {"alert": ["a0", "a2"]}
+            events += on.silence(matcher, now + 75.0, now, "quiet")[1]
         if verb == "unsilence":
             events += on.unsilence(1, now)
     except RuleError:
