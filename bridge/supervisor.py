@@ -23,6 +23,7 @@ from bridge.model import Message
 from bridge.sinks.base import Sink
 from bridge.site import SiteParts, SiteRunner
 from bridge.site_state import SiteState
+from bridge.zones import next_quarter
 
 log = logging.getLogger(__name__)
 
@@ -98,10 +99,10 @@ class Supervisor:
 
     def _tick(self) -> None:
         now = self._clock.now()
+        if now >= self._wall_due:  # first: a window of maintenance ends by the clock that people see
+            self._follow_wall(now)
         for runner in self._runners:
             self._guarded(runner.name, runner.tick, now)
-        if now >= self._wall_due:
-            self._follow_wall(now)
         if now >= self._health_due:
             self._health_due = now + HEALTH_EVERY_S
             self._guarded("health", self._publish_health, now)
@@ -132,13 +133,14 @@ class Supervisor:
 
     def _follow_wall(self, now: float) -> None:
         """Tell everyone what people's clocks show: after a step of NTP, and when summer time begins or ends."""
-        self._wall_due = now + WALL_EVERY_S
         offset_s = self._clock.wall_offset()
         if abs(offset_s - self._wall_offset) >= WALL_STEP_S:
             log.info("the wall clock moved by %.0f s against the steady clock", offset_s - self._wall_offset)
             self._wall_offset = self._sink.wall_offset_s = offset_s
         for runner in self._runners:
             runner.set_wall_offset(self._wall_offset)
+        quarter = next_quarter(now + self._wall_offset) - self._wall_offset  # summer time begins and ends on one
+        self._wall_due = min(now + WALL_EVERY_S, quarter)
 
     # -- state ------------------------------------------------------------------------------------------------------
 

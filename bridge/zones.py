@@ -37,6 +37,11 @@ def utc_offset_s(zone: str, at: float) -> float:
     return float(time.localtime(at).tm_gmtoff)
 
 
+def next_quarter(at: float) -> float:
+    """Return the wall time after `at` at which a quarter of an hour begins, and with it perhaps summer time."""
+    return (at // QUARTER_S + 1) * QUARTER_S
+
+
 class Local:
     """The clocks of one site: its own zone and those of its maintenance windows.
 
@@ -49,14 +54,16 @@ class Local:
         self._zone = zone
         self._others = {one for one in others if one}
         self._due = -inf
+        self._last: tuple[float, dict[str, float]] | None = None
 
     def offsets(self, at: float) -> tuple[float, dict[str, float]]:
         """Return the seconds ahead of UTC of the site's zone, and of the others by name."""
         return utc_offset_s(self._zone, at), {zone: utc_offset_s(zone, at) for zone in self._others}
 
-    def turned(self, at: float) -> bool:
-        """Tell whether the offsets may have changed since the last call: a quarter of an hour began."""
+    def moved(self, at: float) -> tuple[float, dict[str, float]] | None:
+        """Return the offsets when they are others than at the last call; looked up once in a quarter of an hour."""
         if at < self._due:
-            return False
-        self._due = (at // QUARTER_S + 1) * QUARTER_S
-        return True
+            return None
+        self._due = next_quarter(at)
+        last, self._last = self._last, self.offsets(at)
+        return self._last if self._last != last else None

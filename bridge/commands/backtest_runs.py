@@ -95,16 +95,22 @@ class Lane:
     def step(self, now: float, feed: Feed, samples: Sequence[Sample], reads: Sequence[Read]) -> None:
         """Let the clocks before `now` run out, each at its time, then take what came in."""
         self.run_to(now)
-        if self._local.turned(now):
-            self._engine.set_wall_offset(0.0, *self._local.offsets(now))
+        self._follow(now)
         self._step(now, samples, reads)
         self.watch.presence(now, feed.is_online, feed.online)
 
     def run_to(self, now: float) -> None:
         if self._now > -math.inf:
-            for clock in clocks_before(now, self._now, lambda: self._engine.next_clock()):
+            for clock in clocks_before(now, self._now, lambda: self._engine.next_clock(), self._follow):
                 self._step(clock, (), ())
         self._now = now
+
+    def _follow(self, at: float) -> bool:
+        """Set the clocks of the site's time zones; tell whether they moved."""
+        offsets = self._local.moved(at)
+        if offsets is not None:
+            self._engine.set_wall_offset(0.0, *offsets)
+        return offsets is not None
 
     def _step(self, now: float, samples: Sequence[Sample], reads: Sequence[Read]) -> None:
         self.watch.look(now, self._engine.step(now, samples, reads))

@@ -45,6 +45,7 @@ class Engine(Binding):
         self._horizon = -inf
         self.clocks: tuple[float, float, Mapping[str, float]] = (0.0, 0.0, {})
         self._has_maintenance = bool(maintenance)
+        self._is_wall_moved = False
         self._records: dict[str, Sample] = {}
         self.counters = {"evaluations": 0, "events": 0}
         if maintenance:
@@ -67,6 +68,9 @@ class Engine(Binding):
         while agenda.first() < now and self._now > -inf:
             self._advance(max(agenda.first(), self._now))
         self._now = self.store.values[0] = now
+        if self._is_wall_moved:
+            self._is_wall_moved = False
+            self._agenda.push(now, None)  # a window may have begun or ended by that
         if reads:
             self.store.read(reads)
         self.store.take(samples)
@@ -177,7 +181,7 @@ class Engine(Binding):
 
     def next_clock(self) -> float:
         """Return the steady time at which `step` has something to do without samples; inf when never."""
-        return self._agenda.next_due()
+        return self._now if self._is_wall_moved else self._agenda.next_due()
 
     def take_records(self) -> list[Sample]:
         """Return the points of `record` rules that changed since the last call."""
@@ -208,8 +212,7 @@ class Engine(Binding):
         self.store.values[WALL] = seconds
         self.store.values[LOCAL] = utc_offset_s
         self.announcer.zones = zones
-        if self._has_maintenance:
-            self._agenda.push(self._now, None)  # a window may have begun or ended by that
+        self._is_wall_moved = self._has_maintenance  # looked at with the next step, not as of the last one
 
     # -- what people ask ------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from bridge.model import Message, Page
 from bridge.playback import Playback
 from bridge.sinks.stdout import StdoutSink, to_line
 from bridge.sources.recording import Encoder, RecordingSource
-from tests.commands.test_replay import BATTERY, START, SYSTEM, Recording
+from tests.commands.test_replay import BATTERY, START, SYSTEM, Recording, autumn
 
 pytestmark = pytest.mark.usefixtures("environment")
 PACK = """\
@@ -157,6 +157,16 @@ def test_rules_follow_the_profile_that_the_gx_tells(tmp_path: Path, capsys: pyte
     found = alerts(backtested(capsys, str(path), "--rules", str(pack)))["profiled"]
     assert (found["fired"], found["total_s"]) == (1, events[1]["duration_s"])
     assert found["events"] == {"firing": 1, "resolved": 1}
+
+
+@pytest.mark.parametrize("every_s", [30.0, 47 * 60.0])
+def test_rules_and_windows_have_the_time_of_the_site(
+    every_s: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When summer time ends, hour 2 lasts two hours, and the window from 02:00 to 03:00 is one."""
+    found = alerts(backtested(capsys, *autumn(tmp_path, every_s)))
+    assert (found["two"]["events"], found["two"]["total_s"]) == ({"firing": 1, "resolved": 1}, 7200.0)
+    assert found["low"]["events"] == {"firing": 1}
 
 
 def test_firings_are_added_up(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -392,6 +402,7 @@ def test_one_bad_line_does_not_cost_the_log(pack: str, tmp_path: Path, capsys: p
         (["{file}", "--param", "own.lov=1,2"], 'the pack "own" has no param "lov"; did you mean "low"?'),
         (["{file}", "--param", "owm.low=1,2"], 'there is no pack "owm"; did you mean "own"?'),
         (["{file}", "--param", "low=1"], "written as pack.name=12..20/2"),
+        (["{file}", "--param", "own.low=0..1"], '"own.low=0..1" lacks the step of its range, such as 0..1/0.1'),
         (["{file}", "--param", "own.low=1..2/x"], '"x" in "own.low=1..2/x" is no number'),
         (["{file}", "--param", "own.low=1..2000/1"], "at most 1000"),
         (["{file}", "--param", "own.low=1..2/0"], "0 values"),
@@ -402,7 +413,6 @@ def test_one_bad_line_does_not_cost_the_log(pack: str, tmp_path: Path, capsys: p
         (["{file}", "--span", "2026-13-01.."], '"2026-13-01" is no date'),
         (["{file}", "--span", "2026-02-01..2026-01-01"], "ends before it begins"),
     ],
-        (["{file}", "--param", "own.low=0..1"], '"own.low=0..1" lacks the step of its range, such as 0..1/0.1'),
 )
 def test_wrong_arguments_end_with_2(
     arguments: list[str], message: str, pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -309,6 +309,46 @@ def test_what_was_recorded_can_be_replayed(
     assert "grid_lost" in {event["alert"] for event in document["events"]}
 
 
+def autumn(directory: Path, every_s: float) -> list[str]:
+    """Write a site in Berlin on 2026-10-25, when 03:00 is 02:00 again at 01:00 UTC; return recording and config.
+
+    Its window from 02:00 to 03:00 therefore lasts two hours, and hour 2 comes twice.
+    """
+    rule = {"alert": "two", "expr": "hour() == 2", "severity": "info", "summary": "x", "source": "s"}
+    low = {"alert": "low", "each": "battery", "expr": "battery.soc < 20", "severity": "warning", "summary": "x"}
+    pack = {"pack": "hours", "rules": [rule, {**low, "source": "s"}]}
+    (directory / "hours.yaml").write_text(json.dumps(pack))
+    config = directory / "config.yaml"
+    config.write_text(
+        "gx: http://venus.local\ntime_zone: Europe/Berlin\nrules: {packs: [], files: [hours.yaml]}\n"
+        "maintenance: [{from: 02:00, to: 03:00, alert: low}]\n"
+    )
+    encoder, begin = Encoder(), 1_792_884_000.0  # 2026-10-24 23:20 UTC, so that no line falls on an hour
+    lines = [encoder.header("2026-10-24T23:20:00Z", "venus.local", "C0FFEE")]
+    lines.append(encoder.services(frozenset({BATTERY}), begin))
+    at = begin
+    while at < begin + 4 * 3600:
+        values = {"DeviceInstance": 512, "Soc": 50 if at < begin + 3600 else 10}
+        lines.append(encoder.page(Page(BATTERY, at, values, True, 2 * every_s)))
+        at += every_s
+    path = directory / "r.jsonl"
+    path.write_text("".join(line + "\n" for line in lines))
+    return [str(path), "--config", str(config)]
+
+
+@pytest.mark.parametrize("every_s", [30.0, 47 * 60.0])
+def test_a_window_lasts_until_the_clocks_of_people_show_its_end(
+    every_s: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the night of autumn it does not end at the first 03:00, and opens no second time; lines may be far apart."""
+    document = replayed(capsys, *autumn(tmp_path, every_s))
+    assert [(event["ts"], event["event"], event["alert"]) for event in document["events"]] == [
+        ("2026-10-25T00:00:00Z", "firing", "two"),
+        ("2026-10-25T02:00:00Z", "resolved", "two"),
+        ("2026-10-25T02:00:00Z", "firing", "low"),
+    ]
+
+
 def test_rules_see_the_time_of_the_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An hour of the day is one of the site's zone, and summer time begins within the recording."""
     rules = tmp_path / "hours.yaml"

@@ -93,7 +93,7 @@ def test_a_window_follows_the_clock_of_its_zone() -> None:
     made.set_wall_offset(0.0, 3600.0)
     assert run(made, (DAY + 3600, {"battery.soc": 10})) == []
     made.set_wall_offset(0.0, 0.0)
-    assert told(made.step(DAY + 3601, [])) == [(DAY + 3600, "firing", "soc")]
+    assert told(made.step(DAY + 3601, [])) == [(DAY + 3601, "firing", "soc")]
     other = engine(NIGHT._replace(zone="Pacific/Apia"))
     other.set_wall_offset(0.0, 0.0, {"Pacific/Apia": 13 * 3600.0})
     assert run(other, (DAY + 14 * 3600, {"battery.soc": 10})) == []
