@@ -101,6 +101,7 @@ class AlertState:
         "test",
         "told_silenced",
         "truth",
+        "unknown_at",
         "value_at_firing",
     )
 
@@ -130,6 +131,7 @@ class AlertState:
         self.ended_at = 0.0
         self.remind_at = inf
         self.escalate_at = inf
+        self.unknown_at = inf  # since when it fires and cannot be told: so long reminders and escalation stand still
         self.quiet_until = inf  # when flapping ends, if it stays as it is
         self.rung_at = inf  # the earliest time at which the engine was asked to ring
         self.firings: tuple[float, ...] = ()
@@ -146,7 +148,12 @@ class AlertState:
 
     def due(self) -> float:
         """Return the next time at which something of this alert is due."""
-        return min(self.clock.due, self.remind_at, self.escalate_at, self.quiet_until)
+        due = min(self.clock.due, self.quiet_until)
+        return due if self.unknown_at < inf else min(due, self.remind_at, self.escalate_at)
+
+    def told_at(self, now: float) -> float:
+        """Return the time that the clocks of reminders and escalation show."""
+        return min(now, self.unknown_at)
 
     def follow(self, truth: bool | None, now: float) -> bool:
         """Take a new truth of the expression; return whether the phase changed."""
@@ -158,10 +165,20 @@ class AlertState:
         else:
             signal = _signal(truth, on_unknown, on_unknown == FIRE)
         is_changed = clock.tell(signal, now)
+        self._stand_still(clock.is_firing and signal is Signal.UNKNOWN, now)
         self.is_idle = clock.is_idle
         if not self.is_idle:
             self._watch_value()
         return is_changed
+
+    def _stand_still(self, is_unknown: bool, now: float) -> None:
+        """Stop the clocks of reminders and escalation, or let them go on with what was left."""
+        if is_unknown:
+            self.unknown_at = min(self.unknown_at, now)
+        elif self.unknown_at < inf:
+            self.remind_at += now - self.unknown_at
+            self.escalate_at += now - self.unknown_at
+            self.unknown_at = inf
 
     def ring(self, now: float) -> bool:
         """Tell the clock when it is over; return whether the phase changed."""

@@ -10,7 +10,7 @@ After each moment `settle` compares what an alert is with what was said of it an
 
 Inhibition lasts while the inhibited alert is being cleared: when a cause goes, its consequences go with it, each at its
 own pace, and are no news. Reminders and escalation are told of what is announced and neither acknowledged, silenced,
-inhibited nor flapping.
+inhibited nor flapping. Their clocks stand still while an alert that fires is UNKNOWN on hold.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Announcer:
         alert.announced_at = now
         self._announced.append(alert)
         alert.flap_told = alert.flapping
-        alert.remind_at = now + alert.rule.repeat_s if alert.rule.repeat_s else inf
+        alert.remind_at = alert.told_at(now) + alert.rule.repeat_s if alert.rule.repeat_s else inf
         self._say("firing", alert, now, "flapping: it comes and goes" if alert.flapping else "")
 
     def _tell_end(self, alert: AlertState, now: float) -> None:
@@ -172,11 +172,12 @@ class Announcer:
 
     def ring(self, alert: AlertState, now: float) -> None:
         """Do what is due of an alert besides its phase: reminder, escalation, end of flapping."""
-        if alert.remind_at <= now:
-            alert.remind_at += alert.rule.repeat_s * (1 + (now - alert.remind_at) // alert.rule.repeat_s)
+        known = alert.told_at(now)
+        if alert.remind_at <= known:
+            alert.remind_at += alert.rule.repeat_s * (1 + (known - alert.remind_at) // alert.rule.repeat_s)
             if self._is_open(alert):
                 self._say("reminder", alert, now)
-        if alert.escalate_at <= now:
+        if alert.escalate_at <= known:
             self._escalate(alert, now)
         if alert.quiet_until <= now:
             alert.quiet_until = inf
@@ -220,8 +221,8 @@ class Announcer:
         self.changed[alert.id] = alert
         escalate_s = alert.rule.escalate_s
         if escalate_s and not alert.escalated and alert.escalate_at == inf:
-            alert.escalate_at = max(now, alert.fired_at + escalate_s)
-            if alert.escalate_at <= now:
+            alert.escalate_at = max(alert.told_at(now), alert.fired_at + escalate_s)
+            if alert.escalate_at <= now and alert.unknown_at == inf:
                 self._escalate(alert, now)
 
     def silence(self, matcher: Mapping[str, Any], until: float, comment: str) -> Silence:

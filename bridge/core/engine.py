@@ -89,7 +89,7 @@ class Engine(Binding):
         has_silences_due = self._ring(now, rung) if self._agenda.first() <= now else False
         if has_silences_due:
             self._open_windows()
-        moved = self._evaluate(now)
+        moved = self._evaluate(now, rung)
         for alert in rung:
             if alert.ring(now):
                 moved.append(alert)
@@ -119,8 +119,8 @@ class Engine(Binding):
                 has_silences_due = True
         return has_silences_due
 
-    def _evaluate(self, now: float) -> list[AlertState]:
-        """Compute what is dirty; return the alerts whose phase changed."""
+    def _evaluate(self, now: float, rung: list[AlertState]) -> list[AlertState]:
+        """Compute what is dirty; return the alerts whose phase changed. `rung` gets those whose clocks go on."""
         store = self.store
         while store.dirty_derived:
             self._compute(now)
@@ -135,8 +135,11 @@ class Engine(Binding):
                 truth = None
             if truth is alert.truth and alert.is_idle:
                 continue
+            was_known = alert.unknown_at == inf
             if alert.follow(truth, now):
                 moved.append(alert)
+            if not was_known and alert.unknown_at == inf and alert not in rung:
+                rung.append(alert)
         dirty.clear()
         return moved
 

@@ -169,7 +169,7 @@ def _dump_alert(alert: AlertState, announcer: Announcer) -> dict[str, Any]:
         "truth": alert.truth,
         "firings": list(alert.firings),
         "flags": [name for name in _FLAGS if getattr(alert, name)],
-        **{name: time_out(getattr(alert, name)) for name in _TIMES},
+        **{name: time_out(getattr(alert, name)) for name in (*_TIMES, "unknown_at")},
         **{name: getattr(alert, name) for name in _PLAIN},
     }
 
@@ -183,17 +183,18 @@ def _load_alert(alert: AlertState, kept: Mapping[str, Any], now: float, shift_s:
         setattr(alert, name, name in kept["flags"])
     for name in _TIMES:
         setattr(alert, name, time_in(kept[name]) + shift_s)
+    alert.unknown_at = time_in(kept["unknown_at"]) + shift_s if "unknown_at" in kept else inf
     for name in _PLAIN:
         setattr(alert, name, kept[name])
     rule = alert.rule  # it may have changed since
     if not rule.repeat_s:
         alert.remind_at = inf
     elif alert.announced and alert.is_firing and alert.remind_at == inf:
-        alert.remind_at = now + rule.repeat_s
+        alert.remind_at = alert.told_at(now) + rule.repeat_s
     if not rule.escalate_s:
         alert.escalated, alert.escalate_at = False, inf
     elif alert.is_firing and not alert.escalated and not alert.acknowledged and alert.escalate_at == inf:
-        alert.escalate_at = max(now, alert.fired_at + rule.escalate_s)
+        alert.escalate_at = max(alert.told_at(now), alert.fired_at + rule.escalate_s)
 
 
 def _tell_gone(kept: Mapping[str, Any], now: float, shift_s: float, announcer: Announcer) -> None:

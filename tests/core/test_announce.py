@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from bridge.core.engine import Engine
 from bridge.errors import RuleError
 from bridge.model import Event
-from tests.core.small_site import alert, engine, feed, run, told
+from tests.core.small_site import alert, engine, feed, program, run, told
 
 SOC = alert("soc", "battery.soc < 20")
 
@@ -301,3 +302,41 @@ def test_a_silence_that_would_be_over_is_refused() -> None:
             made.silence({}, until, 30)
     assert made.silences() == []
     assert [made.silence({}, 60, 30)[0].id, made.silence({}, 55, 30)[0].id] == [1, 2]
+
+
+def test_reminders_and_escalation_wait_while_nothing_is_known() -> None:
+    """An alert on hold is UNKNOWN from 30 to 530: what was left of the clocks passes after it, also over a restart."""
+    keys = {"repeat": "60s", "escalate": {"after": "100s", "severity": "critical"}}
+    rules = program([alert("low", "battery.soc < 20", **keys)])
+    for is_restarted in (False, True):
+        on = Engine("site", rules)
+        events = feed(on, 0, {"battery.soc": 10})
+        events += feed(on, 30, {"battery.soc": None})
+        events += on.step(300, [])
+        if is_restarted:
+            state, on = json.loads(json.dumps(on.dump())), Engine("site", rules)
+            on.load(state, 300)
+        events += feed(on, 530, {"battery.soc": 9})
+        events += on.step(650, [])
+        assert told(events) == [
+            (0, "firing", "low"),
+            (560, "reminder", "low"),
+            (600, "escalated", "low"),
+            (620, "reminder", "low"),
+        ]
+
+
+@pytest.mark.parametrize(("soc", "expected"), [(9, [(100, "escalated"), (160, "reminder")]), (50, [(100, "resolved")])])
+def test_an_acknowledgement_taken_back_while_nothing_is_known_waits(
+    soc: float, expected: list[tuple[float, str]]
+) -> None:
+    """It escalates at once when the alert is known, and not at all when it is over."""
+    keys = {"repeat": "60s", "escalate": {"after": "40s", "severity": "critical"}}
+    on = engine(alert("low", "battery.soc < 20", **keys))
+    feed(on, 0, {"battery.soc": 10})
+    on.acknowledge("low", 10)
+    assert feed(on, 60, {"battery.soc": None}) == []
+    assert on.unacknowledge("low", 70) == []
+    assert on.step(90, []) == []
+    events = feed(on, 100, {"battery.soc": soc})
+    assert [(event.ts, event.event) for event in events + on.step(165, [])] == expected
