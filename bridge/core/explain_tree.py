@@ -1,13 +1,15 @@
 """An expression with what every part of it is now: the engine's own values, nothing is computed ahead.
 
-Each node means what `semantics` says. What a record or a function over time is computed of stands below it, an
-aggregate has one part per device. A point says how good its value is and, when it is not known, why.
+Each node means what `semantics` says. What a record or a function over time is computed of stands below it, once in a
+tree: a score of scores would be written out thousands of times. An aggregate has one part per device. A point says
+how good its value is and, when it is not known, why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import partial
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -25,6 +27,8 @@ from bridge.core.semantics import OPERATIONS, compare, contains, hour, month, ov
 from bridge.core.writing import Place, Selector, derived_of, labelled, tree_of
 from bridge.model import Value
 
+MAX_NODES = 1000  # after so many, what records are computed of is left out; the largest rule alone has about 500
+MAX_WRITTEN = 60  # nodes; a text of more is no help, and all texts together would grow with the square
 CONSTANTS = ("constant", "params", "profile")
 _SAME_UNIT = frozenset(
     ("+", "-", "negative", "abs", "min", "max", "round", "floor", "ceil", "clamp", "coalesce", "choice")
@@ -36,15 +40,25 @@ class Node(NamedTuple):
 
     op: constant, params, profile, point, record, over_time, over_devices, or the operation of `formula`.
     facts: what else is known of a point, a function over time or a device, as JSON can hold it.
+    write: returns the text; writing costs as much as all below it, and hardly any text is read.
+    size: nodes from here down.
     """
 
-    text: str
+    write: Callable[[], str]
     op: str
     value: Any
     type: Type
     unit: str
     parts: tuple[Node, ...]
     facts: Mapping[str, Any]
+    size: int = 1
+
+    @property
+    def text(self) -> str:
+        """The expression as a rule writes it; of a long one what it is, as its parts stand below it."""
+        if self.size > MAX_WRITTEN:
+            return f"{self.op} of {len(self.parts)} parts" if len(self.parts) > 1 else f"{self.op} (…)"
+        return self.write()
 
     def shown(self) -> Value | None:
         """Return the value as people read it."""
@@ -76,6 +90,8 @@ class TreeReader:
         self._store = engine.store
         self._step = float(engine.store.values[0])
         self._points = PointReader(engine.store, now, topics)
+        self._opened: set[str] = set()  # computed points whose parts stand in the tree already
+        self._nodes = 0
         self._derived = {(one.derived.each, one.derived.name): one for one in engine.program.derived}
 
     def read(self, formula: Formula, each: str | None, prefix: str) -> Node:
@@ -85,14 +101,16 @@ class TreeReader:
             each: class of devices of the rule, None for one of the site.
             prefix: where the points of its device begin, "" for the site.
         """
+        self._opened, self._nodes = set(), 0
         return self._node(formula.root, Place(formula, each, prefix))
 
     def unread(self, formula: Formula, each: str | None) -> Node:
         """Return a formula that the engine has not bound: only how it is written."""
         root = formula.root
-        return Node(
-            unparse(tree_of(root, Place(formula, each, ""), self._derived)), root.op, None, root.type, "", (), {}
-        )
+        return Node(partial(self._written, root, Place(formula, each, "")), root.op, None, root.type, "", (), {})
+
+    def _written(self, expr: Expr, place: Place) -> str:
+        return unparse(tree_of(expr, place, self._derived))
 
     def _node(self, expr: Expr, place: Place) -> Node:
         read = _READERS.get(expr.op)
@@ -114,8 +132,10 @@ class TreeReader:
     ) -> Node:
         if isinstance(value, float) and not isfinite(value):
             value = None
-        text = unparse(tree_of(expr, place, self._derived))
-        return Node(text, op, value, expr.type, _unit(expr.op, parts) if unit is None else unit, parts, facts)
+        unit = _unit(expr.op, parts) if unit is None else unit
+        self._nodes += 1
+        size = 1 + sum(part.size for part in parts)
+        return Node(partial(self._written, expr, place), op, value, expr.type, unit, parts, facts, size)
 
     # -- what does not depend on anything ---------------------------------------------------------------------------
 
@@ -169,7 +189,10 @@ class TreeReader:
         prefix = state.key[: -len(rule.name)] if rule.each else ""
         if rule.each and selector is None and prefix != place.prefix:
             selector = int(prefix.split("/")[1])
-        below = self._node(rule.formula.root, Place(rule.formula, rule.each, prefix, selector))
+        below: tuple[Node, ...] = ()
+        if state.key not in self._opened and self._nodes < MAX_NODES:
+            self._opened.add(state.key)
+            below = (self._node(rule.formula.root, Place(rule.formula, rule.each, prefix, selector)),)
         facts: dict[str, Any] = {}
         if rule.window is None:
             facts = {"name": state.key}
@@ -180,7 +203,7 @@ class TreeReader:
             facts = {"function": window.function, "window_s": window.span_s or None, "known_s": known_s(series)}
             facts["why"] = why
         op = "record" if rule.window is None else "over_time"
-        return self._made(expr, place, op, value, (below,), rule.unit, facts)
+        return self._made(expr, place, op, value, below, rule.unit, facts)
 
     def _over_time(self, state: DerivedState, series: Series, value: Any) -> tuple[Any, Series]:
         """Return a function's value and its memory.

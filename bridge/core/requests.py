@@ -240,7 +240,7 @@ VERBS: dict[str, Verb] = {
     "silence": Verb(_SILENCE_KEYS, (), Way.CHANGE, 1, _silence),
     "unsilence": Verb({"id": SILENCE_ID}, ("id",), Way.CHANGE, 1, _unsilence),
     "refresh": Verb({}, (), Way.POLL, 10, _refresh),  # reads the whole GX and publishes all of it
-    "explain": Verb({"id": ALERT_ID}, ("id",), Way.LOOK, 1, _explain),
+    "explain": Verb({"id": ALERT_ID}, ("id",), Way.LOOK, 10, _explain),
 }
 
 

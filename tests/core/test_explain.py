@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from bridge.core.engine import Engine
 from bridge.core.explain import explain
+from bridge.core.explain_tree import TreeReader
 from bridge.core.input_values import point_of
 from bridge.core.inputs import InputSpec
 from bridge.core.maintenance import Maintenance
@@ -516,8 +517,8 @@ def as_shown(on: Engine, rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def shown(on: Engine, name: str) -> str:
-    text: str = asked(on, name, 0.0)["expr"]["text"]
-    return text
+    rule = next(rule for rule in on.program.rules if rule.name == name)
+    return TreeReader(on, 0.0).unread(rule.expr.formula, rule.each).text
 
 
 _NAMES = ("battery.soc", "battery.power", "battery.1.soc", "battery.2.soc", "battery.1.online", "site.online")
