@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from bridge.core.alerts import AlertState, as_shown
 from bridge.core.compile import LOCAL, WALL, Code
 from bridge.core.lifecycle import Phase
+from bridge.core.lifecycle import Phase
 from bridge.core.maintenance import Maintenance
 from bridge.core.store import Store
 from bridge.errors import RuleError
@@ -146,6 +147,8 @@ class Announcer:
     def _tell_start(self, alert: AlertState, now: float) -> None:
         if alert.silenced or alert.inhibited or (alert.flapping and alert.flap_told):
             return
+        if alert.clock.phase is not Phase.FIRING:
+            return  # its condition is over, it only waits for `keep_firing_for`: nobody need hear of it any more
         alert.announced = True
         alert.announced_at = now
         self._announced.append(alert)

@@ -340,3 +340,20 @@ def test_an_acknowledgement_taken_back_while_nothing_is_known_waits(
     assert on.step(90, []) == []
     events = feed(on, 100, {"battery.soc": soc})
     assert [(event.ts, event.event) for event in events + on.step(165, [])] == expected
+
+
+def test_what_was_kept_quiet_and_is_over_is_not_told_any_more() -> None:
+    """An alert that only waits for `keep_firing_for` when its inhibitor ends says nothing, unless it comes again."""
+    cause = alert("cause", "battery.power > 100")
+    effect = alert("effect", "battery.soc < 20", inhibited_by=["cause"], keep_firing_for="10m")
+    made = engine(cause, effect)
+    assert run(
+        made,
+        (0, {"battery.power": 200, "battery.soc": 10}),
+        (10, {"battery.soc": 50}),
+        (20, {"battery.power": 0}),
+    ) == [(0, "firing", "cause"), (20, "resolved", "cause")]
+    assert run(made, (30, {"battery.soc": 10})) == [(30, "firing", "effect")]
+    again = engine(cause, effect)
+    run(again, (0, {"battery.power": 200, "battery.soc": 10}), (10, {"battery.soc": 50}), (20, {"battery.power": 0}))
+    assert again.step(2000, []) == []
