@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge.core.engine import Engine
 from bridge.core.maintenance import Maintenance
-from bridge.core.profile import SETTLES_S, Watch
+from bridge.core.profile import SETTLES_S, Watch, differ
 from bridge.core.rules import Program
 from bridge.errors import ConfigErrors
 from bridge.model import Sample
@@ -40,7 +40,7 @@ class Facts:
         self._program = program
         self._due = inf
         self._complained: set[str] = set()
-        if told:
+        if differ(program.facts, told):
             self._make_anew()
 
     @property
@@ -61,7 +61,7 @@ class Facts:
         if now < self._due or self._reprogram is None:
             return None
         self._due = inf
-        if not self._watch.has_news(now, self._program.profile) or not self._make_anew():
+        if not self._watch.has_news(now, self._program.facts) or not self._make_anew():
             return None
         log.info("site %s: rules made anew with what the GX tells: %s", engine.site, self._facts())
         new = self.engine(engine.site)

@@ -127,3 +127,14 @@ def test_a_fact_that_the_rules_cannot_take_stops_nothing(caplog: pytest.LogCaptu
         "the rules go on without what the GX tells (inverter_rating 3000): own.yaml:9: and more",
     ]
     assert facts.told == {"inverter_rating": 4500}, "other rules may take it at the next start"
+
+
+def test_a_fact_that_no_rule_reads_is_no_news() -> None:
+    """Another rating than the default must not cost a site its share of the common program."""
+    compiler = Compiler()
+    plain = program([alert("low", "battery.soc < 20")])
+    facts = Facts(plain, compiler, told={"inverter_rating": 4000})
+    engine = facts.engine("site")
+    facts.take(rated(3000.0), 0)
+    assert facts.renewed(engine, 1000) is None
+    assert (compiler.calls, dict(facts.told)) == ([], {"inverter_rating": 3000})

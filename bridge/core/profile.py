@@ -107,6 +107,11 @@ def profile_of(fixed: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, A
     return {**PROFILE, **{key: told[key] for key in open_keys(fixed) if _is_sound(told.get(key))}, **fixed}
 
 
+def differ(facts: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
+    """Tell whether the GX says something else than the facts that rules read."""
+    return any(key in facts and facts[key] != value for key, value in told.items())
+
+
 class Watch:
     """Gathers what the engine's records tell of the profile. `told` is what has settled, to be kept over restarts."""
 
@@ -127,11 +132,11 @@ class Watch:
                 is_new = True
         return is_new
 
-    def has_news(self, now: float, profile: Mapping[str, Any]) -> bool:
+    def has_news(self, now: float, facts: Mapping[str, Any]) -> bool:
         """Move what has settled to `told`; tell whether it differs from the facts that the rules were made with.
 
         Args:
-            profile: `Program.profile`.
+            facts: `Program.facts`; what no rule reads is no news.
         """
         settled = {}
         for key in PROFILE:
@@ -139,7 +144,7 @@ class Watch:
             if said is not None and now - said[1] >= SETTLES_S:
                 settled[key] = int(said[0]) if said[0] == int(said[0]) else said[0]
         self.told |= settled
-        return any(profile[key] != value for key, value in settled.items())
+        return differ(facts, settled)
 
 
 def _is_sound(value: Any) -> TypeGuard[float]:

@@ -42,6 +42,7 @@ class Program(NamedTuple):
     wanted: Mapping[str, frozenset[str]]  # class (`*`: any) -> names of the points that are read of its devices
     params: Mapping[str, Mapping[str, Any]]  # pack -> its params as they hold here
     profile: Mapping[str, Any]  # the facts of the site as they hold here
+    facts: Mapping[str, Any]  # those of them that rules read: only they make another program
 
 
 def compile_packs(
@@ -86,13 +87,25 @@ def compile_packs(
     return compiler.program(disabled)
 
 
+class _Facts(dict[str, Any]):
+    """The facts of a site, and which of them a rule has read."""
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        super().__init__(facts)
+        self.read: set[str] = set()
+
+    def __getitem__(self, key: str) -> Any:
+        self.read.add(key)
+        return super().__getitem__(key)
+
+
 class _Compiler:
     def __init__(
         self, catalogue: Catalogue, profile: Mapping[str, Any], overrides: Mapping[str, Mapping[str, Any]]
     ) -> None:
         self.points = PointIndex(catalogue)
         self.faults = Faults()
-        self._profile = profile
+        self._profile = _Facts(profile)
         self._overrides = overrides
         self._params: dict[str, dict[str, Any]] = {}
         self.packs: dict[str, str] = {}
@@ -314,7 +327,8 @@ class _Compiler:
         for one in derived:
             _want(wanted, one.derived.each, [one.derived.formula])
         names = {kind: frozenset(found) for kind, found in wanted.items()}
-        return Program(rules, derived, names, self._params, self._profile)
+        facts = {key: value for key, value in self._profile.items() if key in self._profile.read}
+        return Program(rules, derived, names, self._params, dict(self._profile), facts)
 
     def _needed(self, rules: Iterable[Rule]) -> list[DerivedRule]:
         """Return all records, and of the functions over time those that they or these alerts read."""
