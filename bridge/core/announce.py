@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 from bridge.core.alerts import AlertState, as_shown
 from bridge.core.compile import LOCAL, WALL, Code
 from bridge.core.lifecycle import Phase
-from bridge.core.lifecycle import Phase
 from bridge.core.maintenance import Maintenance
 from bridge.core.store import Store
 from bridge.errors import RuleError
