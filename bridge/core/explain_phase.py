@@ -95,7 +95,8 @@ def _quiet(engine: Engine, alert: AlertState) -> str:
             for one in announcer.silences_of(alert)
         ]
     if alert.inhibited:
-        kept.append(f"inhibited by {', '.join(one.id for one in announcer.inhibitors(alert))}")
+        causes = ", ".join(one.id for one in announcer.inhibitors(alert))
+        kept.append(f"inhibited by {causes}" if causes else "inhibited until it is over, as what inhibited it is")
     if alert.flapping:
         kept.append("flapping")
     return "; ".join(kept)
