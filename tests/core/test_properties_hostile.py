@@ -145,12 +145,12 @@ def test_no_depth_is_too_deep_for_python(opening: str, closing: str, levels: int
 )
 def test_no_number_is_too_large(text: str) -> None:
     """What no float holds is UNKNOWN wherever it comes out: in values, texts, records and windows."""
-    condition = text if ">" in text else f"{text} > 5"
+    condition = f"battery.soc > 0 and {text}" + ("" if ">" in text else " > 5")
     number = text.partition("> ")[2] or text
     made = engine(
         alert("a", condition, value=number, summary=f"{{{number}}} {{{number}:.3f}} {{{number}:duration}}"),
         alert("b", "battery.soc > 0", value=number, summary=f"{{{number}}} {{{number}:.3f}} {{{number}:duration}}"),
-        alert("c", f"avg_over_time({number}, 20s) > 1 or stddev_over_time({number}, 20s) > 1"),
+        alert("c", f"battery.soc > 0 and (avg_over_time({number}, 20s) > 1 or stddev_over_time({number}, 20s) > 1)"),
         {"record": "x.y", "expr": number},
     )
     for turn in range(10):
