@@ -21,7 +21,7 @@ from bridge.core.binding import Binding
 from bridge.core.compile import HOSTILE, LOCAL, WALL
 from bridge.core.groups import Group
 from bridge.core.maintenance import Maintenance
-from bridge.core.memory import dump_engine, dump_history, is_state, load_engine
+from bridge.core.memory import dump_engine, dump_history, is_state, last_seq, load_engine
 from bridge.core.rules import Program
 from bridge.core.semantics import finite
 from bridge.errors import RuleError
@@ -297,9 +297,11 @@ class Engine(Binding):
         """Go on from a dumped state. To be called once, before the first step.
 
         What the rules no longer know is dropped. After a gap of more than three poll intervals, or when the clock
-        went backwards, the clocks of `for` and `keep_firing_for` begin anew.
+        went backwards, the clocks of `for` and `keep_firing_for` begin anew. Of a state that another version of the
+        program has written only the number of the last event is taken: receivers pass over numbers that they had.
         """
         if not is_state(state):
+            self.announcer.seq = last_seq(state)
             return
         self._agenda.restart()
         load_engine(state, now, self.store, self.announcer, self.alert_states, self.derived_states, shift_s)

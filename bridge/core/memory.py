@@ -63,6 +63,12 @@ def is_state(state: Mapping[str, Any]) -> bool:
     return state.get("version") == VERSION and time_in(state["at"]) > -inf
 
 
+def last_seq(state: Mapping[str, Any]) -> int:
+    """Return the number of the last event, 0 when there is none."""
+    seq = state.get("seq", 0)
+    return seq if isinstance(seq, int) else 0
+
+
 def load_engine(
     state: Mapping[str, Any],
     now: float,

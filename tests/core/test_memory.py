@@ -224,3 +224,14 @@ _OF_AN_HOUR = {  # and by how much half a minute of a ramp of 6 an hour may move
     "delta": 1.0,
     "deriv": 0.2 / 3600,
 }
+
+
+@pytest.mark.parametrize(
+    ("state", "next_seq"), [({}, 1), ({"version": 1, "seq": 41, "alerts": []}, 42), ({"seq": "x"}, 1)]
+)
+def test_the_state_of_another_version_gives_the_last_number(state: dict[str, Any], next_seq: int) -> None:
+    """Alerts begin anew, numbers do not: a receiver would take them for repetitions."""
+    made = Engine("site", program([alert("low", "battery.soc < 20")]))
+    made.load(state, START)
+    (event,) = feed(made, START + 1, {"battery.soc": 10})
+    assert event.seq == next_seq
