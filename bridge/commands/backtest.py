@@ -91,13 +91,14 @@ def run(args: argparse.Namespace) -> int:
     packs = compiled.packs_of(site)
     check_params(params, packs)
     assembly = Assembly(settings, compiled, SteadyClock())
-    variants = variants_of(params, assembly, site, packs)
+    variants, misfits = variants_of(params, assembly, site, packs)
     inputs, faults = inputs_of(args.inputs, settings.base_topic, PointIndex(assembly.catalogue(site)))
     cores = args.jobs if args.jobs > 0 else cores_here()
     with Runner(settings, site, cores) as runner:
         study = study_of(variants, inputs, span, runner, touched(params, packs) if params else None, args.by)
     faults += study.faults()
     is_none_usable = bool(faults) and study.is_empty()
+    faults += misfits
     if not is_none_usable:  # else a table would tell of nothing
         _show(study, span, faults, time.monotonic() - began, runner.used, args.json)
     for text in [*study.notes(), *(f"left out: {fault}" for fault in faults)]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from bridge.assemble import Assembly
 from bridge.core.nearest import nearest
 from bridge.core.rules import Program
-from bridge.errors import ConfigError
+from bridge.errors import ConfigError, ConfigErrors
 from bridge.files.address import duration_s
 from bridge.files.compiled import PackText
 from bridge.files.settings import Site
@@ -40,7 +40,11 @@ class Variant(NamedTuple):
 
     def label(self) -> str:
         """Return the values, in the order of the options."""
-        return " ".join(f"{name}={shown(value)}" for _, name, value in self.params)
+        return label_of(self.params)
+
+
+def label_of(params: Sequence[tuple[str, str, Value]]) -> str:
+    return " ".join(f"{name}={shown(value)}" for _, name, value in params)
 
 
 def shown(value: Value) -> str:
@@ -122,27 +126,35 @@ def _advice(name: str, known: Iterable[str]) -> str:
     return f'; did you mean "{meant}"?' if meant else f"; there are {', '.join(known) or 'none'}"
 
 
-def variants_of(params: Sequence[Param], assembly: Assembly, site: Site, packs: Sequence[PackText]) -> list[Variant]:
-    """Return every combination; without params the rules as they are.
+def variants_of(
+    params: Sequence[Param], assembly: Assembly, site: Site, packs: Sequence[PackText]
+) -> tuple[list[Variant], list[str]]:
+    """Return every combination that the rules can take, and why others cannot; without params the rules as they are.
 
     Raises:
-        ConfigErrors: a value does not fit its param.
+        ConfigErrors: none of the combinations fits.
     """
     if not params:
-        return [Variant((), site, assembly.program(site))]
+        return [Variant((), site, assembly.program(site))], []
     everything = assembly.program(site)
     kept = _with_inhibitors(everything, touched(params, packs))
     unneeded = frozenset(rule.name for rule in everything.rules if rule.name not in kept)
     rules = site.rules._replace(disable=site.rules.disable | unneeded)
-    variants = []
+    variants: list[Variant] = []
+    faults: list[str] = []
     for values in itertools.product(*(one.values for one in params)):
         own = {pack: dict(known) for pack, known in rules.params.items()}
         chosen = tuple((one.pack, one.name, value) for one, value in zip(params, values))
         for pack, name, value in chosen:
             own.setdefault(pack, {})[name] = value
         changed = site._replace(rules=rules._replace(params=own))
-        variants.append(Variant(chosen, changed, assembly.program(changed)))
-    return variants
+        try:
+            variants.append(Variant(chosen, changed, assembly.program(changed)))
+        except ConfigErrors as found:  # a limit beyond the one that ends the alert, above all
+            if not variants and values == tuple(one.values[-1] for one in params):
+                raise
+            faults.append(f"{label_of(chosen)}: {found.errors[0].message}")
+    return variants, faults
 
 
 def touched(params: Sequence[Param], packs: Sequence[PackText]) -> set[str]:

@@ -251,6 +251,18 @@ def test_params_are_compared(pack: str, tmp_path: Path, capsys: pytest.CaptureFi
     assert any(line.split()[:3] == ["low=22", "own_low", "3"] for line in rows)
 
 
+def test_a_value_that_contradicts_the_rule_leaves_the_others(
+    pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A recovery below the limit cannot be; it is told with its value. With no value left there is nothing to run."""
+    path = recorded(tmp_path / "r.jsonl", FLAPPING)
+    assert main(["backtest", path, "--rules", pack, "--param", "own.slack=-5,0,4"]) == 1
+    told = capsys.readouterr()
+    assert "left out: slack=-5: " in told.err and "slack=4" in told.out and "slack=-5" not in told.out
+    assert main(["backtest", path, "--rules", pack, "--param", "own.slack=-5,-4"]) == 2
+    assert "move one of the limits" in capsys.readouterr().err
+
+
 def test_advice_was_run(pack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """23 was the best in between: clear above it, or hold longer than it was clear; either leaves no flap."""
     path = recorded(tmp_path / "r.jsonl", FLAPPING)
