@@ -197,7 +197,12 @@ class Runner:
             context = multiprocessing.get_context("spawn")
             self.used = min(self.cores, len(jobs))
             self._pool = ProcessPoolExecutor(self.used, context, _begin, (self._settings, self._site))
-        futures = [self._pool.submit(_work, job) for job in jobs]
+        # The first submission begins the workers; one that is interrupted half begun would complain.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            futures = [self._pool.submit(_work, job) for job in jobs]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
             for future in as_completed(futures):
                 yield from future.result()
@@ -211,6 +216,7 @@ _BENCHES: list[Bench] = []  # of this worker process
 def _begin(settings: Settings, site: Site) -> None:
     """Prepare a worker: Ctrl-C ends it at once and without a word, its parent tells."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _BENCHES.append(_bench(settings, site))
 
 
